@@ -1,0 +1,1 @@
+//! The media engine around its sans-I/O core.

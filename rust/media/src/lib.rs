@@ -1,0 +1,2 @@
+//! Sans-I/O core of the media engine.
+#![forbid(unsafe_code)]
