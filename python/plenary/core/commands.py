@@ -1,0 +1,208 @@
+"""Everything that the switch can want done. The server commits first, then performs them in this order.
+
+Each is named by the ids of its resources (a call's leg in the engine has the call's id, a room the conference's), so
+that doing one twice does no harm.
+"""
+
+import msgspec
+
+from .errors import Refusal
+from .resources import Resource
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """Do something."""
+
+
+# --- Signalling ----------------------------------------------------------------------------------------------------
+
+
+class RingCall(Command):
+    """180 Ringing to the phone that calls."""
+
+    call: str
+
+
+class ProgressCall(Command):
+    """183 Session Progress: the phone that calls hears us before we answer."""
+
+    call: str
+    sdp: str
+
+
+class AnswerCall(Command):
+    """200 OK to the phone that calls."""
+
+    call: str
+    sdp: str
+
+
+class RefuseCall(Command):
+    """A final refusal to the phone that calls."""
+
+    call: str
+    status: int
+    reason: str = ""
+
+
+class PlaceCall(Command):
+    """INVITE to a phone."""
+
+    call: str
+    target: str
+    """SIP URI."""
+    source: str
+    """What the phone shows: SIP URI of the caller."""
+    source_name: str
+    sdp: str
+
+
+class ConfirmCall(Command):
+    """ACK that carries our answer, where the phone's 200 was the offer."""
+
+    call: str
+    sdp: str
+
+
+class HangUp(Command):
+    """Ends the call in whatever state it is: BYE, CANCEL or a refusal."""
+
+    call: str
+    reason: str = ""
+
+
+class SendOffer(Command):
+    """re-INVITE: our new offer."""
+
+    call: str
+    sdp: str
+
+
+class AnswerOffer(Command):
+    """200 to the phone's re-INVITE or UPDATE."""
+
+    call: str
+    sdp: str
+
+
+class RefuseOffer(Command):
+    """Refuses the phone's re-INVITE or UPDATE; the session goes on as it was."""
+
+    call: str
+    status: int
+
+
+# --- Media engine --------------------------------------------------------------------------------------------------
+
+
+class OpenLeg(Command):
+    """Makes the call's media. With the phone's offer the engine answers it, without it makes one."""
+
+    call: str
+    sdp: str | None
+    conference: str | None = None
+    """Where it is likely to go: lets the engine put it on the right thread at once."""
+
+
+class ApplySdp(Command):
+    call: str
+    kind: str
+    """`offer` (the phone's new one) or `answer` (to ours)."""
+    sdp: str
+
+
+class OfferLeg(Command):
+    """Makes a new offer on the call's media."""
+
+    call: str
+
+
+class CloseLeg(Command):
+    call: str
+
+
+class OpenRoom(Command):
+    conference: str
+
+
+class CloseRoom(Command):
+    conference: str
+
+
+class JoinRoom(Command):
+    call: str
+    conference: str
+
+
+class LeaveRoom(Command):
+    call: str
+
+
+class Tone(msgspec.Struct, frozen=True, kw_only=True):
+    frequency_hz: float
+    duration_ms: int
+    level_dbfs: float = -16.0
+
+
+class Play(Command):
+    """Plays a prompt or a tone to one call, in place of what it hears of the room."""
+
+    call: str
+    play: str
+    prompt: str | None = None
+    tone: Tone | None = None
+    loop: bool = False
+
+
+class StopPlay(Command):
+    call: str
+    play: str
+
+
+class StartRecording(Command):
+    """Exactly one of `conference` and `call`. A `part` above 1 goes on after the engine was started again."""
+
+    recording: str
+    part: int
+    conference: str | None = None
+    call: str | None = None
+    duration_ms: int = 0
+    """0: no limit."""
+    end_of_silence_ms: int = 0
+
+
+class StopRecording(Command):
+    recording: str
+
+
+class RemoveRecordingFiles(Command):
+    recording: str
+
+
+# --- Prompts -------------------------------------------------------------------------------------------------------
+
+
+class PreparePrompt(Command):
+    """Speaks `text`, or fetches `url`, and loads the sound into the engine. Exactly one of the two is given."""
+
+    request: str
+    text: str | None = None
+    gender: str = "neutral"
+    language: str = "en-US"
+    url: str | None = None
+
+
+class DropPrompt(Command):
+    """Nobody waits for this request any more; no event follows."""
+
+    request: str
+
+
+# --- API -----------------------------------------------------------------------------------------------------------
+
+
+class Reply(Command):
+    """Answers a request: what it asked for as it is now, or why not."""
+
+    ask: int
+    result: Resource | list[Resource] | Refusal
