@@ -1,0 +1,191 @@
+"""The settings of a server: one frozen `Config`, each field a `--option`, a `PLENARY_…` variable and a TOML key.
+
+Precedence: command line, environment, file, default. The command line is made from this class, so the help text of a
+setting is its docstring below and nothing else.
+"""
+
+import ipaddress
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import cyclopts
+
+
+class ConfigError(Exception):
+    """A setting that can't be used. The message names the setting and says what would do."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """`HOST:PORT`, `[IPv6]:PORT`. Host is a literal address or a name of this machine."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Endpoint":
+        host, colon, port = text.rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+            raise ConfigError(f"'{text}' is not HOST:PORT, such as 127.0.0.1:8080.")
+        return cls(host, int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """True if only programs on this machine can reach it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def is_wildcard(self) -> bool:
+        return self.host in ("0.0.0.0", "::")
+
+
+@dataclass(frozen=True)
+class PortRange:
+    """UDP ports of media, both ends included. A call takes two."""
+
+    first: int
+    last: int
+
+    @classmethod
+    def parse(cls, text: str) -> "PortRange":
+        first, dash, last = text.partition("-")
+        if not dash or not (first + last).isdigit() or not 1024 <= int(first) < int(last) <= 65535:
+            raise ConfigError(f"--rtp-ports: '{text}' is not A-B with 1024 <= A < B <= 65535, such as 20000-29999.")
+        return cls(int(first), int(last))
+
+    def __str__(self) -> str:
+        return f"{self.first}-{self.last}"
+
+
+@cyclopts.Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the user can set, as he writes it. `Config.from_settings` makes sense of it."""
+
+    http: str = "127.0.0.1:8080"
+    """Where the REST API listens, HOST:PORT. The default lets in programs on this machine only."""
+    sip: str = "127.0.0.1:5060"
+    """Where phones call, HOST:PORT (UDP). The default lets in phones on this machine only."""
+    data: Path = Path("plenary-data")
+    """Folder of all that must survive: database, recordings, spoken texts. One server at a time may use it."""
+    rtp_ports: str = "20000-29999"
+    """UDP ports for media, A-B. A call takes two."""
+    public_address: str = ""
+    """The IP address that phones reach this server at, if it is behind NAT. Default: the address of --sip, or this
+    machine's own if that is 0.0.0.0."""
+    access_key: str = ""
+    """Key for the REST API. Default: made and printed at the first start. Better set as PLENARY_ACCESS_KEY."""
+    sip_users: list[str] | None = None
+    """Who may call, NAME:PASSWORD; give it several times. Asked for by digest authentication."""
+    sip_anonymous: bool | None = None
+    """Let in callers who can't authenticate. Default: only while --sip is on loopback."""
+    sip_realm: str = "plenary"
+    """Realm of digest authentication."""
+    sip_trunk_user: str = ""
+    """Name that outgoing calls authenticate with when asked."""
+    sip_trunk_password: str = ""
+    """Password that outgoing calls authenticate with when asked. Better set as PLENARY_SIP_TRUNK_PASSWORD."""
+    media_threads: int = 0
+    """Threads of the media engine; each owns whole conferences. Default: one for each core."""
+    orphan_timeout: float = 30.0
+    """Seconds that the media engine waits for its server to come back before it closes recordings and ends."""
+    event_days: int = 30
+    """Days that the event log is kept."""
+    fetch_private: bool = False
+    """Let the `play` action fetch sound from private and loopback addresses."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """A server's settings, checked. Nothing else in the program reads the environment."""
+
+    http: Endpoint
+    sip: Endpoint
+    data: Path
+    rtp_ports: PortRange
+    public_address: str
+    access_key: str
+    sip_users: dict[str, str]
+    sip_anonymous: bool
+    sip_realm: str
+    sip_trunk: tuple[str, str] | None
+    media_threads: int
+    orphan_timeout_s: float
+    event_days: int
+    fetch_private: bool
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "Config":
+        """Raises `ConfigError` for a value that can't be used."""
+        http, sip = Endpoint.parse(settings.http), Endpoint.parse(settings.sip)
+        anonymous = sip.is_loopback if settings.sip_anonymous is None else settings.sip_anonymous
+        users = _users(settings.sip_users or [])
+        if not anonymous and not users:
+            raise ConfigError(
+                f"--sip {sip} can be reached from other machines, and nobody may call: "
+                "give --sip-users NAME:PASSWORD, or --sip-anonymous to let in everyone."
+            )
+        if settings.orphan_timeout < 1 or settings.media_threads < 0 or settings.event_days < 1:
+            raise ConfigError("--orphan-timeout, --event-days: at least 1; --media-threads: at least 0.")
+        trunk = (settings.sip_trunk_user, settings.sip_trunk_password) if settings.sip_trunk_user else None
+        return cls(
+            http=http,
+            sip=sip,
+            data=settings.data.expanduser().absolute(),
+            rtp_ports=PortRange.parse(settings.rtp_ports),
+            public_address=_public_address(settings.public_address, sip),
+            access_key=settings.access_key,
+            sip_users=users,
+            sip_anonymous=anonymous,
+            sip_realm=settings.sip_realm,
+            sip_trunk=trunk,
+            media_threads=settings.media_threads,
+            orphan_timeout_s=settings.orphan_timeout,
+            event_days=settings.event_days,
+            fetch_private=settings.fetch_private,
+        )
+
+
+def _users(entries: list[str]) -> dict[str, str]:
+    users: dict[str, str] = {}
+    for entry in entries:
+        name, colon, password = entry.partition(":")
+        if not colon or not name or not password:
+            raise ConfigError("--sip-users: each must be NAME:PASSWORD, neither of them empty.")
+        users[name] = password
+    return users
+
+
+def _public_address(given: str, sip: Endpoint) -> str:
+    """The literal address that goes into SDP and Contact."""
+    if given:
+        try:
+            return str(ipaddress.ip_address(given))
+        except ValueError:
+            raise ConfigError(f"--public-address: '{given}' is not an IP address.") from None
+    if sip.host == "localhost":
+        return "127.0.0.1"
+    if not sip.is_wildcard:
+        try:
+            return str(ipaddress.ip_address(sip.host))
+        except ValueError:
+            raise ConfigError(f"--sip: '{sip.host}' is a name; give an address, or --public-address too.") from None
+    family = socket.AF_INET6 if ":" in sip.host else socket.AF_INET
+    # Connecting a datagram socket sends nothing: it only asks the kernel which address it would send from.
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("2001:db8::1" if family == socket.AF_INET6 else "192.0.2.1", 9))
+            return probe.getsockname()[0]
+        except OSError:
+            raise ConfigError("--public-address is needed: this machine has no route to the outside.") from None
