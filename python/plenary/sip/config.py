@@ -1,0 +1,80 @@
+"""What an `Endpoint` is told once, and the numbers of RFC 3261 and of our own limits."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+T1: Final = 0.5
+"""Seconds: the estimate of a round trip (RFC 3261 section 17.1.1.1)."""
+
+T2: Final = 4.0
+"""Seconds: the longest time between two repetitions of all but an INVITE (RFC 3261 section 17.1.2.2)."""
+
+T4: Final = 5.0
+"""Seconds: how long a datagram may wander in the network (RFC 3261 section 17.1.2.2)."""
+
+PATIENCE: Final = 64 * T1
+"""Seconds until anything unanswered is given up: timers B, F, H, J, L, M of RFC 3261 and RFC 6026."""
+
+TRYING_AFTER: Final = 0.2
+"""Seconds until a silent INVITE is answered with 100 (RFC 3261 section 17.2.1)."""
+
+PROVISIONAL_EVERY: Final = 60.0
+"""Seconds between repeated 1xx, so that no proxy on the way gives up (RFC 3261 section 13.3.1.1)."""
+
+MAX_TRANSACTIONS: Final = 16_384
+"""Transactions at once: about 60 MB at worst, and 500 new ones a second at 32 s each. Then 503."""
+
+MAX_FORKS: Final = 8
+"""Phones that may ring for one call of ours and be told apart; the 2xx of any other is still ended by BYE."""
+
+MAX_ENDED: Final = 16_384
+"""Handles of ended calls that are remembered, so that a verb that crosses the end of its call is no error."""
+
+RETRY_AFTER: Final = 5
+"""Seconds that an overloaded server asks for (RFC 3261 section 21.5.4)."""
+
+DEFAULT_PORT: Final = 5060
+"""Where SIP over UDP goes when no port is named (RFC 3261 section 19.1.2)."""
+
+Address = tuple[str, int]
+"""Host and port: an IPv4 or IPv6 address (no brackets), or a name, which the adapter resolves."""
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """How we answer the challenges to our own calls. `realm` binds them to one realm; None trusts any."""
+
+    user: str
+    password: str
+    realm: str | None = None
+
+
+class EndpointConfig(msgspec.Struct, frozen=True):
+    """`host` and `port` are where we listen, and what Via and Contact name unless `public_host` is given.
+
+    `users` (name to password) may call when `anonymous` is False; `realm` is what they are asked for.
+    """
+
+    host: str
+    port: int = 5060
+    public_host: str | None = None
+    realm: str = "plenary"
+    users: dict[str, str] = {}
+    anonymous: bool = True
+    outgoing: Credentials | None = None
+    server_name: str = "plenary"
+    max_calls: int = 4096
+
+    @property
+    def advertised_host(self) -> str:
+        """The host that peers are told."""
+        return self.public_host or self.host
+
+
+class Datagram(msgspec.Struct, frozen=True):
+    """Bytes to send, and where to. A destination whose host is a name is resolved by whoever sends."""
+
+    data: bytes
+    destination: Address
