@@ -27,7 +27,7 @@ _PARAM: Final = re.compile(
     rf"""[ \t]*;[ \t]*({TOKEN})(?:[ \t]*=[ \t]*({_QUOTED}|[^\x00-\x20\x7f",;<>]+))?""", re.DOTALL
 )
 _ELEMENT: Final = re.compile(rf"""(?:[^",<]+|{_QUOTED}|<[^>]*>)*""", re.DOTALL)
-_NAME_ADDR: Final = re.compile(rf"""(?:({_QUOTED})|([^\x00-\x08\x0a-\x1f\x7f"<>,;:\\]*))[ \t]*<([^<>]*)>""", re.DOTALL)
+_NAME_ADDR: Final = re.compile(rf"""(?:({_QUOTED})[ \t]*|([^\x00-\x08\x0a-\x1f\x7f"<>,;:\\]*))<([^<>]*)>""", re.DOTALL)
 _ADDR_SPEC: Final = re.compile(r"""[^\x00-\x20\x7f"<>;?,]+""")
 _VIA: Final = re.compile(
     rf"""SIP[ \t]*/[ \t]*({TOKEN})[ \t]*/[ \t]*({TOKEN})[ \t]+

@@ -115,7 +115,11 @@ class Message:
         return tuple(self._index.get(header_key(name), ()))
 
     def values(self, name: str) -> list[str]:
-        """All values of a header that is a list, over all its fields, split at commas (RFC 3261 section 7.3.1)."""
+        """All values of a header that is a list, over all its fields, split at commas (RFC 3261 section 7.3.1).
+
+        Raises MalformedValue for an open quote; after `parse` never for Accept, Allow, Content-Encoding, Require,
+        Proxy-Require, Supported and Unsupported.
+        """
         return [one for value in self._index.get(header_key(name), ()) for one in split_list(value)]
 
     def tokens(self, name: str) -> frozenset[str]:
@@ -271,6 +275,8 @@ class Message:
         fields[at] = (fields[at][0], ", ".join((str(via), *rest)))
         changed = self._with_headers(tuple(fields))
         changed._vias = (via, *self.vias[1:])
+        changed._from, changed._to, changed._cseq = self._from, self._to, self._cseq
+        changed._contacts = self._contacts
         return changed
 
     def _with_headers(self, headers: HeaderFields) -> Self:

@@ -1,7 +1,8 @@
 """From a datagram to a message, or to what is wrong with it (RFC 3261 section 7, 18.3 and 25).
 
 Theory of operation. One strict and fast pass; whatever it refuses is read a second time, leniently and only far
-enough to answer. RFC 4475 decides what is wrong and what is merely ugly:
+enough to answer. Every pattern takes linear time on any text: no two neighbours in it can take the same character
+and be tried in turn. RFC 4475 decides what is wrong and what is merely ugly:
 
 - ugly: folded lines, space before the colon, compact names, any case, empty lines before the message, bytes after
   the length that Content-Length promises, bytes that are not UTF-8, characters in a user part or an unquoted display
@@ -30,10 +31,11 @@ MAX_BODY: Final = 16_384
 """Bytes in a body: an SDP of all codecs and candidates is below 8 KiB."""
 
 _ONLY_ONCE: Final = ("from", "to", "call-id", "cseq", "max-forwards", "content-length", "content-type")
+_LISTS: Final = ("accept", "allow", "content-encoding", "proxy-require", "require", "supported", "unsupported")
 _REQUEST_LINE: Final = re.compile(rf"({TOKEN}) ([^\x00-\x20\x7f]+) SIP/([0-9]+\.[0-9]+)", re.IGNORECASE)
 _STATUS_LINE: Final = re.compile(r"SIP/2\.0 ([1-6][0-9][0-9])(?: (.*))?", re.IGNORECASE | re.DOTALL)
 _HEADER_LINE: Final = re.compile(rf"({TOKEN})[ \t]*:[ \t]*(.*)", re.DOTALL)
-_FOLD: Final = re.compile(r"[ \t]*\r\n[ \t]+")
+_FOLD: Final = re.compile(r"\r\n[ \t]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _QUOTED_CONTROL: Final = re.compile(r"\\[\x00-\x09\x0b\x0c\x0e-\x7f]")
 _CALL_ID: Final = re.compile(r"[^\x00-\x20\x7f]+")
@@ -58,7 +60,7 @@ def parse(data: bytes) -> Request | Response:
     lines = text.split("\r\n")
     try:
         if not blank:
-            raise _Refusal(400, "no empty line ends the headers")
+            _bad("no empty line ends the headers")
         if not text.replace("\r\n", "").isprintable():
             _refuse_controls(lines)
         return _message(lines, rest)
@@ -126,14 +128,15 @@ def _check(message: Message) -> None:
     """Reads every header that a typed accessor offers, so that none raises later."""
     for key in _ONLY_ONCE:
         if len(message.get_all(key)) > 1:
-            _bad(f"the header {key} is there more than once")
+            _bad(f"there is more than one {key} header")
     if not message.vias:
         _bad("there is no via header")
     _ = message.from_, message.to, message.cseq, message.max_forwards
     if _CALL_ID.fullmatch(message.call_id) is None:
         _bad("Call-ID does not follow the grammar")
     _ = message.contacts, message.routes, message.record_routes
-    _ = message.require, message.supported
+    for key in _LISTS:
+        _ = message.values(key)
 
 
 def _body(message: Message, rest: bytes) -> bytes:
