@@ -1,0 +1,48 @@
+"""From any earlier schema to that of `tables.py`, one file in `versions/` for each step. Never edited once released."""
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+
+from ..errors import DatabaseTooNew
+
+NEWEST = "0001"
+"""The revision that `tables.py` describes."""
+
+
+def revision_of(connection: sa.Connection) -> str:
+    """The revision of the database, empty if there is none yet."""
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return ""
+    return str(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() or "")
+
+
+def configuration(connection: sa.Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def upgrade(connection: sa.Connection, path: str) -> None:
+    """Brings the database to `NEWEST` within the transaction that is open on `connection`.
+
+    Raises `DatabaseTooNew` if a newer version of Plenary wrote it; `path` names it in the sentence.
+    """
+    found = revision_of(connection)
+    if found == NEWEST:
+        return
+    config = configuration(connection)
+    if found:
+        try:
+            ScriptDirectory.from_config(config).get_revision(found)
+        except CommandError as error:
+            raise DatabaseTooNew(
+                f"The database {path} was written by a newer version of Plenary (its schema is {found},"
+                f" this version knows up to {NEWEST}): start that version, or put back an older copy."
+            ) from error
+    command.upgrade(config, "head")
