@@ -17,7 +17,7 @@ when it comes twice.
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -414,7 +414,7 @@ class EngineConnection(asyncio.Protocol):
 @contextlib.asynccontextmanager
 async def connect(
     path: Path, link: EngineLink, on_change: Callable[[], None], on_error: Callable[[MediaError], None]
-) -> AsyncIterator[EngineConnection]:
+) -> AsyncGenerator[EngineConnection]:
     """The link's connection while the block runs."""
     connection = EngineConnection(path, link, on_change, on_error)
     task = asyncio.create_task(connection.run(), name="media engine connection")
