@@ -8,9 +8,10 @@ import ipaddress
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import cyclopts
+
+from .keys import KEY_MAX, KEY_MIN
 
 
 class ConfigError(Exception):
@@ -138,6 +139,8 @@ class Config:
             )
         if settings.orphan_timeout < 1 or settings.media_threads < 0 or settings.event_days < 1:
             raise ConfigError("--orphan-timeout, --event-days: at least 1; --media-threads: at least 0.")
+        if settings.access_key and not KEY_MIN <= len(settings.access_key) <= KEY_MAX:
+            raise ConfigError(f"--access-key: a key has {KEY_MIN} to {KEY_MAX} characters, better random ones.")
         trunk = (settings.sip_trunk_user, settings.sip_trunk_password) if settings.sip_trunk_user else None
         return cls(
             http=http,

@@ -44,8 +44,8 @@ RECEIVE_BUFFER = 4 * 1024 * 1024
 """Bytes the kernel may hold for us: about a second of 1,500 calls that hang up at once."""
 
 
-def told(event: SipEvent) -> events.Event | None:
-    """What a signalling event means to the core; None for what it does not care about."""
+def told(event: SipEvent) -> events.Event:
+    """What a signalling event means to the core."""
     match event:
         case Invited():
             return events.CallOffered(

@@ -1,0 +1,148 @@
+"""One turn of the server, without I/O: what came in goes through the pure parts, and what has to be done comes out.
+
+A turn takes a batch of inputs, has `sip` and `media` make events of them, lets the switch decide, and applies its
+commands to the endpoint and the engine link, which only queue. The caller then writes `Turn.record` in one transaction
+and, only after that, lets the effects leave. So nothing is ever told to anyone that is not on disk.
+
+`Server` runs this on sockets and SQLite; the scenario tests run it on a simulated clock, network and engine.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from .core import commands, events
+from .core.changes import Changes
+from .core.switch import Switch
+from .media.client import EngineLink, Position
+from .sip import adapter as signalling
+from .sip.config import Datagram
+from .sip.endpoint import Endpoint
+
+
+class Arrived(msgspec.Struct, frozen=True):
+    """A datagram came in on the signalling socket."""
+
+    data: bytes
+    source: tuple[str, int]
+
+
+class PromptMade(msgspec.Struct, frozen=True):
+    """A text was spoken, or a sound fetched: mono, 8 kHz, 16 bit little-endian."""
+
+    request: str
+    prompt: str
+    pcm: bytes
+    duration_ms: int
+
+
+Input = Arrived | PromptMade | events.Event
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What a turn has changed: one transaction."""
+
+    changes: Changes
+    dialogs: dict[str, bytes | None]
+    """Signalling state of calls by id; None: gone."""
+    position: Position | None
+    """How far the engine's events are dealt with; None if nothing came of it."""
+
+    def __bool__(self) -> bool:
+        return bool(self.changes or self.dialogs or self.position)
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """What to write, and what to do once it is written."""
+
+    record: Record
+    datagrams: list[Datagram]
+    replies: list[commands.Reply]
+    prepare: list[commands.PreparePrompt]
+    drop: list[str]
+    """Prompt requests that nobody waits for any more."""
+    remove: list[str]
+    """Recordings whose files are to be deleted."""
+
+
+class Node:
+    """The pure parts, wired. State is in them, none is in here but what waits to be drained."""
+
+    def __init__(self, switch: Switch, endpoint: Endpoint, link: EngineLink) -> None:
+        self._switch = switch
+        self._endpoint = endpoint
+        self._link = link
+        self._position = link.position
+        self._for_engine: list[commands.Command] = []
+        self._replies: list[commands.Reply] = []
+        self._prepare: list[commands.PreparePrompt] = []
+        self._drop: list[str] = []
+        self._remove: list[str] = []
+
+    def turn(self, inputs: Iterable[Input], now: float) -> Turn:
+        """Deals with `inputs`, with what the engine said since the last turn, and with what is due at `now`."""
+        for one in inputs:
+            match one:
+                case Arrived(data, source):
+                    self._endpoint.receive(data, source, now)
+                case PromptMade():
+                    self._link.load_prompt(one.prompt, one.pcm)
+                    ready = events.PromptReady(request=one.request, prompt=one.prompt, duration_ms=one.duration_ms)
+                    self._decide(ready, now)
+                case events.Event():
+                    self._decide(one, now)
+            self._settle(now)
+        self._endpoint.fire(now)
+        self._perform(self._switch.fire(now), now)
+        self._settle(now)
+        self._link.perform(self._for_engine)
+        self._for_engine = []
+        return self._drained()
+
+    def timeout(self) -> float | None:
+        """When the next turn is due at the latest; None if only an input can bring anything about."""
+        due = [at for at in (self._switch.timeout(), self._endpoint.timeout()) if at is not None]
+        return min(due, default=None)
+
+    def _settle(self, now: float) -> None:
+        """Deals with what the parts have to say until they have said all. Ends: a decision of the switch makes the
+        endpoint speak at most once, and the link speaks only of what the engine sent."""
+        while heard := [*map(signalling.told, self._endpoint.events()), *self._link.events()]:
+            for event in heard:
+                self._decide(event, now)
+
+    def _decide(self, event: events.Event, now: float) -> None:
+        self._perform(self._switch.handle(event, now), now)
+
+    def _perform(self, wanted: Iterable[commands.Command], now: float) -> None:
+        for command in wanted:
+            match command:
+                case commands.Reply():
+                    self._replies.append(command)
+                case commands.PreparePrompt():
+                    self._prepare.append(command)
+                case commands.DropPrompt():
+                    self._drop.append(command.request)
+                case commands.RemoveRecordingFiles():
+                    self._remove.append(command.recording)
+                case _ if isinstance(command, signalling.SignallingCommand):
+                    signalling.perform(self._endpoint, command, now)
+                case _:
+                    self._for_engine.append(command)
+
+    def _drained(self) -> Turn:
+        position, self._position = self._position, self._link.position
+        turn = Turn(
+            record=Record(
+                changes=self._switch.changes(),
+                dialogs=self._endpoint.changed(),
+                position=None if position == self._position else self._position,
+            ),
+            datagrams=self._endpoint.datagrams(),
+            replies=self._replies,
+            prepare=self._prepare,
+            drop=self._drop,
+            remove=self._remove,
+        )
+        self._replies, self._prepare, self._drop, self._remove = [], [], [], []
+        return turn

@@ -1,0 +1,159 @@
+"""A whole server with its REST API in this process, from first line to last: what `plenary serve` and the demo run."""
+
+import asyncio
+import contextlib
+import shutil
+import socket
+from collections.abc import AsyncIterator, Generator
+
+import structlog
+import uvicorn
+
+from .api.app import create_app
+from .api.deps import ApiDeps
+from .config import Config, ConfigError, Endpoint
+from .doors import LogTail, RecordingFiles, Views
+from .keys import new_key
+from .metrics import add_server_metrics
+from .server import Server
+from .store.store import Store
+from .version import VERSION
+
+log = structlog.get_logger("plenary")
+
+DEFAULT_CUSTOMER = "default"
+"""Owner of the key that a server is started with."""
+HTTP_BACKLOG = 1024
+"""Connections that the kernel holds while we are busy."""
+KEEP_ALIVE_S = 75
+"""Idle HTTP connections: longer than the longest poll."""
+HTTP_FAREWELL_S = 2
+"""How long answers under way have when the server ends."""
+
+
+class RunningServer:
+    """What is known once the server is up."""
+
+    def __init__(self, server: Server, http: asyncio.Task[None], key: str | None) -> None:
+        self.server = server
+        self.config = server.config
+        self.new_key = key
+        """The access key, if this start has made one. It can't be shown again."""
+        self._http = http
+
+    async def failed(self) -> None:
+        """Returns never, unless something that the server can't live without ends: raises what it ended with."""
+        server = asyncio.create_task(self.server.failed())
+        try:
+            await asyncio.wait([server, self._http], return_when=asyncio.FIRST_COMPLETED)
+            if server.done():
+                await server
+            await self._http
+        finally:
+            server.cancel()
+
+
+@contextlib.asynccontextmanager
+async def running(config: Config) -> AsyncIterator[RunningServer]:
+    """A server that is up while the block runs, and that ends its calls cleanly afterwards.
+
+    Raises ConfigError or StoreError with one clear sentence if it can't be started.
+    """
+    with _listening("--http", config.http) as http_socket:
+        _warn_of_missing_programs()
+        store = Store.open(config.data)
+        key = _ensure_key(store, config.access_key)
+        server = Server(config, store)
+        try:
+            await server.start()
+        except OSError as error:
+            store.close()
+            raise ConfigError(f"--sip: can't listen on {config.sip} ({error.strerror}). {_WHAT_TO_DO}") from error
+        http = _Http(server, http_socket)
+        task = asyncio.create_task(http.serve(sockets=[http_socket]), name="http")
+        try:
+            await _up(http, task, server)
+            yield RunningServer(server, task, key)
+        finally:
+            await server.stop()
+            http.should_exit = True
+            await asyncio.gather(task, return_exceptions=True)
+            await server.close()
+
+
+class _Http(uvicorn.Server):
+    """uvicorn inside our own event loop, which leaves signals to us."""
+
+    def __init__(self, server: Server, bound: socket.socket) -> None:
+        deps = ApiDeps(
+            ask=server.ask,
+            views=Views(server),
+            log=LogTail(server),
+            recordings=RecordingFiles(server),
+            statistics=server.statistics_of,
+            ready=server.trouble,
+            clock=asyncio.get_running_loop().time,
+            version=VERSION,
+            open_metrics=server.config.http.is_loopback,
+        )
+        add_server_metrics(deps.metrics, server)
+        host, port = bound.getsockname()[:2]
+        super().__init__(
+            uvicorn.Config(
+                create_app(deps),
+                host=host,
+                port=port,
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                backlog=HTTP_BACKLOG,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=HTTP_FAREWELL_S,
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+async def _up(http: _Http, task: asyncio.Task[None], server: Server) -> None:
+    """Waits until HTTP answers and the engine is there; an engine that does not start is what `failed` tells."""
+    while not (http.started or task.done()) or (server.trouble() and not server.has_failed()):
+        await asyncio.sleep(0.005)
+
+
+_WHAT_TO_DO = "Is another program there? Choose another with the option of that name."
+
+
+@contextlib.contextmanager
+def _listening(option: str, where: Endpoint) -> Generator[socket.socket]:
+    family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((where.host, where.port))
+        except OSError as error:
+            raise ConfigError(f"{option}: can't listen on {where} ({error.strerror}). {_WHAT_TO_DO}") from error
+        yield bound
+
+
+def _ensure_key(store: Store, given: str) -> str | None:
+    """Sees to it that there is a key; returns it if it was made here."""
+    customer = store.ensure_customer(DEFAULT_CUSTOMER)
+    if given:
+        store.add_access_key(customer, given)
+        return None
+    if store.has_access_key(customer):
+        return None
+    key = new_key()
+    store.add_access_key(customer, key)
+    return key
+
+
+def _warn_of_missing_programs() -> None:
+    if shutil.which("espeak-ng") is None:
+        log.warning("no speech: `talk` actions will be skipped", reason="install the Debian package espeak-ng")

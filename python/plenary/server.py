@@ -1,0 +1,350 @@
+"""The server: sockets, threads and the clock around `Node`.
+
+One loop: take what came in, let the node decide, commit, then perform. A turn begins only when the one before it is on
+disk; what comes in meanwhile waits in the inbox and is dealt with as one batch.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+import structlog
+
+from .config import Config
+from .core import commands, events
+from .core.errors import Refusal, Unavailable
+from .core.resources import Resource
+from .core.switch import Switch, SwitchSettings
+from .media.client import EngineConnection, EngineLink, Position
+from .media.messages import EngineStats, LegStats, Stats
+from .media.process import EngineProcess, EngineSettings
+from .node import Arrived, Input, Node, PromptMade, Turn
+from .recordings.files import RecordingFiles
+from .sip.adapter import SipUdp
+from .sip.config import Credentials, EndpointConfig
+from .sip.endpoint import Endpoint as Signalling
+from .speech.prompts import Prompts
+from .store.errors import StoreError
+from .store.store import EnginePosition, Store
+from .version import VERSION
+
+log = structlog.get_logger("plenary")
+T = TypeVar("T")
+
+INBOX_MAX = 20_000
+"""Inputs that wait for a turn; datagrams beyond that are dropped, and SIP repeats them."""
+BATCH_MAX = 500
+"""Inputs of one turn: keeps a turn, and with it every answer, short while a storm is worked off."""
+ASK_S = 15.0
+"""How long a request of the API waits for its turn before it is told to come again."""
+COMMIT_RETRY_S = 0.5
+"""Pause before a commit that failed (disk full) is tried again. Nothing leaves the server meanwhile."""
+FAREWELL_S = 5.0
+"""How long phones have to confirm that they are hung up when the server ends."""
+READERS = 4
+"""Threads that read for the API."""
+STATISTICS_S = 2.0
+"""How often the engine is asked for its figures."""
+FAREWELL_POLL_S = 0.02
+PRUNE_PAUSE_S = 0.05
+"""Between two bites, so that calls can be written too."""
+PRUNE_S = 3600.0
+"""How often old entries of the event log are forgotten."""
+
+
+class Clock:
+    """Seconds since the epoch that never go back: the wall clock once, the monotonic clock from then on."""
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()
+
+    def now(self) -> float:
+        return self._offset + time.monotonic()
+
+
+class Server:
+    """Everything that runs between `start()` and `stop()`."""
+
+    def __init__(self, config: Config, store: Store) -> None:
+        self.config = config
+        self.store = store
+        self.switch = Switch(_new_id, SwitchSettings())
+        self.files = RecordingFiles(config.data / "recordings")
+        self.prompts = Prompts.with_defaults(config.data / "speech", allow_private=config.fetch_private)
+        self.engine = EngineProcess(config.data, _engine_settings(config), VERSION, self._wake_up)
+        self.statistics: dict[str, LegStats] = {}
+        """What the engine last said of each call."""
+        self.engine_statistics: EngineStats | None = None
+        self.last_position = 0
+        """Position of the last entry of the log that is on disk."""
+        self._clock = Clock()
+        self._inbox: list[Input] = []
+        self._wake = asyncio.Event()
+        self._writer = ThreadPoolExecutor(1, "store-writer")
+        self._readers = ThreadPoolExecutor(READERS, "store-reader")
+        self._asks: dict[int, asyncio.Future[Resource | list[Resource]]] = {}
+        self._next_ask = 0
+        self._preparing: dict[str, asyncio.Task[None]] = {}
+        self._logged = asyncio.Condition()
+        self._stopping = False
+        self._store_trouble: str | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # --- Life ------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Goes on where the last server left off. Raises OSError or StoreError, each with a clear sentence."""
+        config, saved, now = self.config, self.store.load(), self._clock.now()
+        acked = Position(saved.engine.engine, saved.engine.acked) if saved.engine else Position("", 0)
+        self.switch.load(saved.rows, saved.numbers)
+        self.link = EngineLink(
+            recording_path=lambda recording, part: str(self.files.part(recording, part)),
+            prompt_pcm=self.prompts.pcm,
+            position=acked,
+        )
+        self.udp = await SipUdp.listen(config.sip.host, config.sip.port, self._datagram)
+        self.endpoint = Signalling(_endpoint_config(config, self.udp.port), _new_id, self._secret())
+        self.endpoint.restore(saved.dialogs, now)
+        self.last_position = self.store.last_position
+        self.node = Node(self.switch, self.endpoint, self.link)
+        self.connection = EngineConnection(self.engine.socket, self.link, self._wake.set, self._engine_trouble)
+        self._tasks = [
+            asyncio.create_task(self._run(), name="turns"),
+            asyncio.create_task(self.engine.run(), name="engine process"),
+            asyncio.create_task(self.connection.run(), name="engine connection"),
+            asyncio.create_task(self._every(STATISTICS_S, self._ask_statistics), name="statistics"),
+            asyncio.create_task(self._every(PRUNE_S, self._prune), name="prune"),
+        ]
+
+    async def failed(self) -> None:
+        """Returns never, unless something that the server can't live without ends: raises what it ended with."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            await task
+        raise AssertionError(f"{done} came to an end")
+
+    async def stop(self) -> None:
+        """Hangs up every call, closes recordings, ends the engine. Conferences are there again at the next start."""
+        self._put(events.ServerStopping())
+        deadline = self._clock.now() + FAREWELL_S
+        while (self.switch.live_calls or self.endpoint.live_calls) and self._clock.now() < deadline:
+            await asyncio.sleep(FAREWELL_POLL_S)
+        await self.engine.stop()
+        self._stopping = True
+        self._wake.set()
+        turns, *others = self._tasks
+        await asyncio.gather(turns, return_exceptions=True)
+        for task in [*others, *self._preparing.values()]:
+            task.cancel()
+        await asyncio.gather(*others, *self._preparing.values(), return_exceptions=True)
+        self.udp.close()
+        self._writer.shutdown()
+        self._readers.shutdown()
+        self.store.close()
+
+    def trouble(self) -> list[str]:
+        """Why the server can't take calls now, a sentence each; empty if it can."""
+        found: list[str] = []
+        if not self.link.ready:
+            found.append("The media engine is not connected.")
+        if self._store_trouble:
+            found.append(self._store_trouble)
+        if self._stopping:
+            found.append("The server is ending.")
+        return found
+
+    # --- What the API asks -----------------------------------------------------------------------------------------
+
+    async def ask(self, request: Callable[[int], events.Request]) -> Resource | list[Resource]:
+        """Has the switch decide on a request; returns once that is on disk. Raises Refusal."""
+        if self._stopping:
+            raise Unavailable("server_ending", "The server is ending; ask again in a moment.")
+        self._next_ask += 1
+        ask = self._next_ask
+        future = self._asks[ask] = asyncio.get_running_loop().create_future()
+        self._put(request(ask))
+        try:
+            async with asyncio.timeout(ASK_S):
+                return await future
+        except TimeoutError:
+            raise Unavailable("server_busy", "The server did not get to it in time; look before you ask again.") from None
+        finally:
+            self._asks.pop(ask, None)
+
+    async def read(self, question: Callable[..., T], *args: object, **kwargs: object) -> T:
+        """Runs a reading function in a thread of its own."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, partial(question, *args, **kwargs))
+
+    async def wait_for_events(self, after: int, timeout_s: float) -> None:
+        """Returns when the log has grown past position `after`, or after `timeout_s`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s), self._logged:
+                await self._logged.wait_for(lambda: self.last_position > after or self._stopping)
+
+    # --- The loop --------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while not self._stopping:
+            due = self.node.timeout()
+            wait_s = None if due is None else max(0.0, due - self._clock.now())
+            if not self._inbox and (wait_s is None or wait_s > 0):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await self._wake.wait()
+            self._wake.clear()
+            batch, self._inbox = self._inbox[:BATCH_MAX], self._inbox[BATCH_MAX:]
+            if self._inbox:
+                self._wake.set()
+            turn = self.node.turn(batch, self._clock.now())
+            self._take_reports()
+            if turn.record:
+                await self._commit(turn)
+            self._perform(turn)
+
+    def _take_reports(self) -> None:
+        for report in self.link.reports():
+            match report:
+                case Stats():
+                    self.statistics = {leg.leg: leg for leg in report.legs}
+                    self.engine_statistics = report.engine
+                case _:
+                    log.info("media engine", report=report)
+
+    async def _commit(self, turn: Turn) -> None:
+        """Writes a turn, again and again if the disk refuses: nothing may be told that is not written."""
+        record = turn.record
+        position = record.position and EnginePosition(record.position.engine, record.position.seq)
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                last = await loop.run_in_executor(
+                    self._writer, self.store.commit, record.changes, record.dialogs, position
+                )
+            except StoreError as error:
+                if self._store_trouble is None:
+                    log.error("nothing can be written; waiting", reason=str(error))
+                self._store_trouble = str(error)
+                await asyncio.sleep(COMMIT_RETRY_S)
+                continue
+            self._store_trouble = None
+            break
+        if record.position is not None:
+            self.link.acknowledge(min(record.position.seq, self.link.position.seq))
+        if last > self.last_position:
+            self.last_position = last
+            async with self._logged:
+                self._logged.notify_all()
+
+    def _perform(self, turn: Turn) -> None:
+        self.udp.send(turn.datagrams)
+        self.connection.flush()
+        for reply in turn.replies:
+            self._answer(reply)
+        for wanted in turn.prepare:
+            task = asyncio.create_task(self._prepare(wanted), name="prompt")
+            self._preparing[wanted.request] = task
+        for request in turn.drop:
+            if task := self._preparing.pop(request, None):
+                task.cancel()
+        for recording in turn.remove:
+            self._writer.submit(self.files.remove, recording)
+
+    def _answer(self, reply: commands.Reply) -> None:
+        future = self._asks.get(reply.ask)
+        if future is None or future.done():
+            return  # he who asked has gone
+        if isinstance(reply.result, Refusal):
+            future.set_exception(reply.result)
+        else:
+            future.set_result(reply.result)
+
+    async def _prepare(self, wanted: commands.PreparePrompt) -> None:
+        try:
+            prompt = await self.prompts.prepare(
+                text=wanted.text, url=wanted.url, gender=wanted.gender, language=wanted.language
+            )
+        except Exception as error:
+            self._put(events.PromptFailed(request=wanted.request, reason=str(error) or type(error).__name__))
+        else:
+            self._put(PromptMade(wanted.request, prompt.name, prompt.pcm, prompt.duration_ms))
+        finally:
+            self._preparing.pop(wanted.request, None)
+
+    # --- What comes in ---------------------------------------------------------------------------------------------
+
+    def _put(self, one: Input) -> None:
+        self._inbox.append(one)
+        self._wake.set()
+
+    def _datagram(self, data: bytes, source: tuple[str, int]) -> None:
+        if len(self._inbox) < INBOX_MAX:
+            self._put(Arrived(data, source))
+
+    def _wake_up(self) -> None:
+        self._wake.set()
+        for sentence in self.engine.differences:
+            log.warning("media engine", reason=sentence)
+
+    def _engine_trouble(self, error: Exception) -> None:
+        log.error("media engine", reason=str(error))
+
+    # --- Now and then ----------------------------------------------------------------------------------------------
+
+    async def _every(self, period_s: float, what: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(period_s)
+            await what()
+
+    async def _ask_statistics(self) -> None:
+        self.link.ask_stats("statistics")
+        self.connection.flush()
+
+    async def _prune(self) -> None:
+        keep_s = self.config.event_days * 86400.0
+        loop = asyncio.get_running_loop()
+        try:
+            while await loop.run_in_executor(self._writer, self.store.prune, self._clock.now(), keep_s):
+                await asyncio.sleep(PRUNE_PAUSE_S)
+        except StoreError as error:
+            log.error("old events could not be forgotten", reason=str(error))
+
+    def _secret(self) -> bytes:
+        """What digest nonces are signed with: kept, so that a challenge outlives a restart."""
+        path = self.config.data / "secret"
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_bytes(secrets.token_bytes(32))
+        return path.read_bytes()
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())
+
+
+def _endpoint_config(config: Config, port: int) -> EndpointConfig:
+    return EndpointConfig(
+        host=config.public_address,
+        port=port,
+        realm=config.sip_realm,
+        users=config.sip_users,
+        anonymous=config.sip_anonymous,
+        outgoing=Credentials(*config.sip_trunk) if config.sip_trunk else None,
+        server_name=f"Plenary/{VERSION}",
+    )
+
+
+def _engine_settings(config: Config) -> EngineSettings:
+    return EngineSettings(
+        rtp_address=config.public_address if config.sip.is_loopback else config.sip.host,
+        public_address=config.public_address,
+        rtp_ports=(config.rtp_ports.first, config.rtp_ports.last),
+        threads=config.media_threads or os.cpu_count() or 1,
+        orphan_timeout_s=config.orphan_timeout_s,
+    )
