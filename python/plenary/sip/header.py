@@ -163,35 +163,34 @@ class NameAddr(msgspec.Struct, frozen=True):
 class Via(msgspec.Struct, frozen=True):
     """`SIP/2.0/transport host:port;params` (RFC 3261 section 20.42, RFC 3581).
 
-    `transport` in upper case. `host` without brackets. `version` is "2.0" in every message that `parse` accepts.
+    `transport` in upper case. `host` without brackets.
     """
 
     transport: str
     host: str
     port: int | None = None
     params: Parameters = ()
-    version: str = "2.0"
 
     @staticmethod
     def parse(text: str) -> Via:
         """Reads one value with SIP version 2.0."""
-        via, at = Via._head(text)
-        if via.version != "2.0":
+        via, version, at = Via._head(text)
+        if version != "2.0":
             raise MalformedValue("a Via has a SIP version that is not 2.0")
         return Via(via.transport, via.host, via.port, parse_params(text, at))
 
     @staticmethod
     def salvage(text: str) -> Via:
         """Reads as much as a refusal needs: any version, and the parameters only as far as they are good."""
-        via, at = Via._head(text)
+        via, _, at = Via._head(text)
         params: list[tuple[str, str | None]] = []
         while (found := _PARAM.match(text, at)) is not None:
             params.append((found[1], found[2]))
             at = found.end()
-        return Via(via.transport, via.host, via.port, tuple(params), via.version)
+        return Via(via.transport, via.host, via.port, tuple(params))
 
     @staticmethod
-    def _head(text: str) -> tuple[Via, int]:
+    def _head(text: str) -> tuple[Via, str, int]:
         found = _VIA.match(text)
         if found is None:
             raise MalformedValue("a Via does not follow the grammar")
@@ -199,7 +198,7 @@ class Via(msgspec.Struct, frozen=True):
         port = None if port_text is None else int(port_text)
         if port is not None and not 0 < port < 65536:
             raise MalformedValue("a Via names a port outside 1 to 65535")
-        return Via(transport.upper(), v6 or host, port, (), version), found.end()
+        return Via(transport.upper(), v6 or host, port, ()), version, found.end()
 
     def param(self, name: str) -> str | None:
         """The unquoted value of a parameter, "" for one without value, None when absent. Name in lower case."""
@@ -243,10 +242,10 @@ class Via(msgspec.Struct, frozen=True):
             params = with_param(params, "rport", str(port))
         elif host == self.host:
             return self
-        return Via(self.transport, self.host, self.port, with_param(params, "received", host), self.version)
+        return Via(self.transport, self.host, self.port, with_param(params, "received", host))
 
     def __str__(self) -> str:
-        return f"SIP/{self.version}/{self.transport} {self.sent_by}{show_params(self.params)}"
+        return f"SIP/2.0/{self.transport} {self.sent_by}{show_params(self.params)}"
 
 
 class CSeq(msgspec.Struct, frozen=True):
