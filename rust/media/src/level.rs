@@ -34,9 +34,35 @@ pub fn peak_dbfs(pcm: &[i16]) -> f32 {
     }
 }
 
-/// Whether somebody talks.
+/// Frames above the threshold in a row that start talking (40 ms): a click is shorter.
+const ATTACK_FRAMES: u32 = 2;
+
+/// Frames below it in a row that end talking (400 ms): pauses between words are shorter.
+const RELEASE_FRAMES: u32 = 20;
+
+/// Speech stands out from the noise by this much.
+const ABOVE_NOISE_DB: f32 = 10.0;
+
+/// Quieter than this nobody talks, however quiet the line.
+const THRESHOLD_MIN_DBFS: f32 = -50.0;
+
+/// Louder than this somebody talks, however loud the room.
+const THRESHOLD_MAX_DBFS: f32 = -25.0;
+
+/// How fast the noise floor follows a louder frame, in dB a frame (5 dB/s): slower than anybody talks without pause.
+const NOISE_RISE_DB: f32 = 0.1;
+
+/// Part of the way down to a quieter frame that the noise floor goes at once.
+const NOISE_FALL: f32 = 0.2;
+
+/// Whether somebody talks: louder than the noise for a while, until quieter for a longer while.
 #[derive(Debug)]
-pub struct TalkDetector {}
+pub struct TalkDetector {
+    noise_dbfs: f32,
+    talking: bool,
+    /// Frames in a row that speak against the present state.
+    against: u32,
+}
 
 impl Default for TalkDetector {
     fn default() -> Self {
@@ -47,18 +73,47 @@ impl Default for TalkDetector {
 impl TalkDetector {
     #[must_use]
     pub fn new() -> Self {
-        Self {}
+        Self {
+            noise_dbfs: THRESHOLD_MIN_DBFS - ABOVE_NOISE_DB,
+            talking: false,
+            against: 0,
+        }
     }
 
     /// Takes the RMS level of one frame of 20 ms ([`SILENCE_DBFS`] for one that was not decoded); `Some` if talking
     /// starts or ends with it.
     pub fn frame(&mut self, level_dbfs: f32) -> Option<bool> {
-        let _ = level_dbfs;
-        None
+        let threshold =
+            (self.noise_dbfs + ABOVE_NOISE_DB).clamp(THRESHOLD_MIN_DBFS, THRESHOLD_MAX_DBFS);
+        if level_dbfs < self.noise_dbfs {
+            // Digital silence, a gap, says nothing about the room.
+            if level_dbfs > SILENCE_DBFS {
+                self.noise_dbfs += (level_dbfs - self.noise_dbfs) * NOISE_FALL;
+            }
+        } else {
+            self.noise_dbfs += NOISE_RISE_DB.min(level_dbfs - self.noise_dbfs);
+        }
+        if (level_dbfs > threshold) == self.talking {
+            self.against = 0;
+            return None;
+        }
+        self.against += 1;
+        if self.against
+            < if self.talking {
+                RELEASE_FRAMES
+            } else {
+                ATTACK_FRAMES
+            }
+        {
+            return None;
+        }
+        self.talking = !self.talking;
+        self.against = 0;
+        Some(self.talking)
     }
 
     #[must_use]
     pub fn is_talking(&self) -> bool {
-        false
+        self.talking
     }
 }

@@ -49,6 +49,47 @@ pub struct Data {
 /// # Errors
 /// [`NotOurs`].
 pub fn parse(head: &[u8]) -> Result<Data, NotOurs> {
-    let _ = head;
-    Err(NotOurs::NotWav)
+    if head.get(0..4) != Some(b"RIFF") || head.get(8..12) != Some(b"WAVE") {
+        return Err(NotOurs::NotWav);
+    }
+    let mut at = 12;
+    let mut format_known = false;
+    // Each step goes on by 8 bytes at least, so this ends with the head.
+    loop {
+        let name = head.get(at..at + 4).ok_or(NotOurs::NotWav)?;
+        let size = u32_at(head, at + 4).ok_or(NotOurs::NotWav)?;
+        let body = at + 8;
+        match name {
+            b"fmt " => {
+                // PCM, one channel, and the rate.
+                let is_ours = head.get(body..body + 4) == Some(&[1, 0, 1, 0])
+                    && u32_at(head, body + 4) == Some(8_000)
+                    && head.get(body + 14..body + 16) == Some(&[16, 0]);
+                if !is_ours {
+                    return Err(NotOurs::OtherFormat);
+                }
+                format_known = true;
+            }
+            b"data" if format_known => {
+                return Ok(Data {
+                    offset: body as u64,
+                    bytes: size,
+                });
+            }
+            _ => {}
+        }
+        // Chunks begin at even places.
+        let next = body as u64 + u64::from(size) + u64::from(size & 1);
+        at = usize::try_from(next)
+            .ok()
+            .filter(|next| *next < head.len())
+            .ok_or(NotOurs::NotWav)?;
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes
+        .get(at..)?
+        .first_chunk()
+        .map(|word| u32::from_le_bytes(*word))
 }

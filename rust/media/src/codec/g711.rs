@@ -10,7 +10,7 @@ pub const SILENCE_PEAK: i16 = 32;
 const fn ulaw_to_linear(coded: u8) -> i16 {
     let bits = !coded;
     let segment = (bits >> 4) & 7;
-    let magnitude = ((((bits & 0x0f) as i16) << 3) + 0x84 << segment) - 0x84;
+    let magnitude = (((((bits & 0x0f) as i16) << 3) + 0x84) << segment) - 0x84;
     if bits & 0x80 != 0 {
         -magnitude
     } else {

@@ -1,0 +1,252 @@
+//! Reading SDP (RFC 8866): tolerant of what doesn't concern us, strict about what does, and bounded.
+
+use core::net::IpAddr;
+
+use super::{Direction, Refusal};
+use crate::codec::Codec;
+use crate::rtp::Pt;
+
+/// Longest description: four datagrams' worth, ten times what phones send.
+pub const SDP_MAX: usize = 16 * 1_024;
+
+/// Most lines of one.
+pub const LINES_MAX: usize = 1_024;
+
+/// Most media lines of one.
+pub const MEDIA_MAX: usize = 64;
+
+/// Formats of a media line that are looked at: there are only so many payload types.
+const FORMATS_MAX: usize = 128;
+
+/// A description, as far as it concerns us.
+#[derive(Debug, Default)]
+pub struct Description {
+    pub address: Option<IpAddr>,
+    pub direction: Option<Direction>,
+    pub ptime_ms: Option<u8>,
+    pub media: Vec<Media>,
+}
+
+/// A media line and what stands under it.
+#[derive(Debug, Default)]
+pub struct Media {
+    pub kind: String,
+    pub port: u16,
+    pub proto: String,
+    pub formats: String,
+    pub address: Option<IpAddr>,
+    pub direction: Option<Direction>,
+    pub ptime_ms: Option<u8>,
+    pub maxptime_ms: Option<u8>,
+    pub rtcp_mux: bool,
+    /// Port, and address if it isn't that of RTP (RFC 3605).
+    pub rtcp: Option<(u16, Option<IpAddr>)>,
+    /// The first format that we can do, in the order of the media line.
+    pub codec: Option<(Pt, Codec)>,
+    pub dtmf: Option<Pt>,
+}
+
+/// Reads a description.
+///
+/// # Errors
+/// [`Refusal::Malformed`] if it exceeds a limit, lacks its first line or a media line can't be read.
+pub fn parse(sdp: &str) -> Result<Description, Refusal> {
+    if sdp.len() > SDP_MAX {
+        return Err(Refusal::Malformed("longer than 16 KiB"));
+    }
+    if !sdp.starts_with("v=0") {
+        return Err(Refusal::Malformed("it doesn't begin with v=0"));
+    }
+    let mut description = Description::default();
+    let mut maps = Maps::default();
+    for (i, line) in sdp.lines().enumerate() {
+        if i >= LINES_MAX {
+            return Err(Refusal::Malformed("more than 1,024 lines"));
+        }
+        let line = line.trim_end();
+        if line.is_empty() {
+            continue;
+        }
+        let (key, value) = line
+            .split_once('=')
+            .ok_or(Refusal::Malformed("a line without ="))?;
+        match (key, description.media.last_mut()) {
+            ("m", last) => {
+                if let Some(last) = last {
+                    maps.apply(last);
+                }
+                maps = Maps::default();
+                if description.media.len() == MEDIA_MAX {
+                    return Err(Refusal::Malformed("more than 64 media lines"));
+                }
+                description.media.push(media_line(value)?);
+            }
+            ("c", Some(media)) => media.address = Some(connection(value)?),
+            ("c", None) => description.address = Some(connection(value)?),
+            ("a", Some(media)) => media_attribute(value, media, &mut maps)?,
+            ("a", None) => {
+                description.direction = direction(value).or(description.direction);
+                description.ptime_ms = milliseconds(value, "ptime:").or(description.ptime_ms);
+            }
+            _ => {}
+        }
+    }
+    if let Some(last) = description.media.last_mut() {
+        maps.apply(last);
+    }
+    Ok(description)
+}
+
+/// What `a=rtpmap` says of the payload types of one media line.
+#[derive(Debug)]
+struct Maps {
+    meaning: [Meaning; 128],
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Meaning {
+    Unmapped,
+    Audio(Codec),
+    TelephoneEvent,
+    Other,
+}
+
+impl Default for Maps {
+    fn default() -> Self {
+        Self {
+            meaning: [Meaning::Unmapped; 128],
+        }
+    }
+}
+
+impl Maps {
+    fn read(&mut self, value: &str) {
+        let Some((pt, encoding)) = value.split_once(' ') else {
+            return;
+        };
+        let Some(slot) = pt
+            .parse::<usize>()
+            .ok()
+            .and_then(|pt| self.meaning.get_mut(pt))
+        else {
+            return;
+        };
+        let mut parts = encoding.trim().splitn(3, '/');
+        let (name, clock, channels) = (parts.next(), parts.next(), parts.next());
+        let fits = clock == Some("8000") && matches!(channels, None | Some("1"));
+        *slot = match name {
+            Some(name) if fits && name.eq_ignore_ascii_case("PCMU") => Meaning::Audio(Codec::Pcmu),
+            Some(name) if fits && name.eq_ignore_ascii_case("PCMA") => Meaning::Audio(Codec::Pcma),
+            Some(name) if fits && name.eq_ignore_ascii_case("telephone-event") => {
+                Meaning::TelephoneEvent
+            }
+            _ => Meaning::Other,
+        };
+    }
+
+    fn apply(&self, media: &mut Media) {
+        if media.kind != "audio" {
+            return;
+        }
+        let numbers = media.formats.split_ascii_whitespace().take(FORMATS_MAX);
+        for pt in numbers.filter_map(|format| format.parse::<u8>().ok()) {
+            // Unmapped, the static types mean what RFC 3551 says.
+            match (self.meaning.get(usize::from(pt)), pt) {
+                (Some(Meaning::Audio(codec)), _) => {
+                    media.codec = media.codec.or(Some((Pt(pt), *codec)))
+                }
+                (Some(Meaning::Unmapped), 0) => {
+                    media.codec = media.codec.or(Some((Pt(0), Codec::Pcmu)))
+                }
+                (Some(Meaning::Unmapped), 8) => {
+                    media.codec = media.codec.or(Some((Pt(8), Codec::Pcma)))
+                }
+                (Some(Meaning::TelephoneEvent), _) => media.dtmf = media.dtmf.or(Some(Pt(pt))),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn media_line(value: &str) -> Result<Media, Refusal> {
+    const BROKEN: Refusal = Refusal::Malformed("a media line that can't be read");
+    let mut parts = value.splitn(4, ' ');
+    let (Some(kind), Some(port), Some(proto), Some(formats)) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(BROKEN);
+    };
+    // "port/number of ports"; the number is for layered media.
+    let port = port
+        .split('/')
+        .next()
+        .unwrap_or(port)
+        .parse()
+        .map_err(|_| BROKEN)?;
+    let printable = |part: &str| part.bytes().all(|byte| (b' '..0x7f).contains(&byte));
+    let whole = |part: &str| !part.is_empty() && printable(part);
+    if !whole(kind) || !whole(proto) || formats.trim().is_empty() || !printable(formats) {
+        return Err(BROKEN);
+    }
+    Ok(Media {
+        kind: kind.to_owned(),
+        port,
+        proto: proto.to_owned(),
+        formats: formats.trim().to_owned(),
+        ..Media::default()
+    })
+}
+
+/// `IN IP4 192.0.2.1`, with a TTL or a number of addresses after a slash for multicast.
+fn connection(value: &str) -> Result<IpAddr, Refusal> {
+    let mut parts = value.split_ascii_whitespace();
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some("IN"), Some("IP4" | "IP6"), Some(address)) => {
+            let address: IpAddr = address
+                .split('/')
+                .next()
+                .and_then(|address| address.parse().ok())
+                .ok_or(Refusal::Malformed("a c= line without an IP address"))?;
+            if address.is_multicast() {
+                return Err(Refusal::Malformed("a c= line with a multicast address"));
+            }
+            Ok(address)
+        }
+        _ => Err(Refusal::Malformed("a c= line that can't be read")),
+    }
+}
+
+fn media_attribute(value: &str, media: &mut Media, maps: &mut Maps) -> Result<(), Refusal> {
+    if let Some(map) = value.strip_prefix("rtpmap:") {
+        maps.read(map);
+    } else if value == "rtcp-mux" {
+        media.rtcp_mux = true;
+    } else if let Some(rtcp) = value.strip_prefix("rtcp:") {
+        let (port, rest) = rtcp.split_once(' ').unwrap_or((rtcp, ""));
+        let port = port
+            .parse()
+            .map_err(|_| Refusal::Malformed("a=rtcp without a port"))?;
+        media.rtcp = Some((port, connection(rest).ok()));
+    } else {
+        media.direction = direction(value).or(media.direction);
+        media.ptime_ms = milliseconds(value, "ptime:").or(media.ptime_ms);
+        media.maxptime_ms = milliseconds(value, "maxptime:").or(media.maxptime_ms);
+    }
+    Ok(())
+}
+
+fn direction(value: &str) -> Option<Direction> {
+    match value {
+        "sendrecv" => Some(Direction::SendRecv),
+        "sendonly" => Some(Direction::SendOnly),
+        "recvonly" => Some(Direction::RecvOnly),
+        "inactive" => Some(Direction::Inactive),
+        _ => None,
+    }
+}
+
+fn milliseconds(value: &str, name: &str) -> Option<u8> {
+    // Some write fractions ("20.0").
+    let whole = value.strip_prefix(name)?.split('.').next()?;
+    whole.trim().parse::<u32>().ok().map(|ms| ms.min(255) as u8)
+}
