@@ -73,7 +73,7 @@ class Refused(SipEvent, frozen=True):
 
 
 class Acked(SipEvent, frozen=True):
-    """The ACK to the 2xx that answered the peer's first INVITE. `sdp` is the peer's answer when our 2xx was the offer."""
+    """The ACK to the 2xx that answered the first INVITE of the peer. `sdp`: its answer, when our 2xx was the offer."""
 
     sdp: str | None
 

@@ -230,7 +230,7 @@ class TransactionUser(Protocol):
     def on_silence(self, transaction: Transaction, now: float) -> None:
         """No final response came to a request of ours (timers B and F)."""
 
-    def on_refusal_settled(self, transaction: Transaction, now: float) -> None:
+    def on_refusal_settled(self, transaction: Transaction) -> None:
         """The ACK of our refusal came, or is no longer expected (timer H)."""
 
 
@@ -359,15 +359,16 @@ class Transactions:
 
     # Both
 
-    def take_up_final(self, transaction: Transaction, message: bytes, status: int, now: float, *, send: bool) -> None:
-        """Puts a transaction made anew where its final response had brought it, and sends that again if asked to.
+    def resume(self, transaction: Transaction, message: bytes, status: int, now: float, *, send: bool) -> None:
+        """Puts a transaction made anew where a response of this status had brought it.
 
-        `message` is what the transaction repeats: the response of a server, the request of a client.
+        `message` is what the transaction repeats: the response of a server, the request of a client; `send` sends it.
         """
         transaction.message = message
         if send:
             self._resend(transaction)
-        self._enter(transaction, ACC if transaction.kind in _INVITE and status < 300 else COM, now)
+        if status >= 200:
+            self._enter(transaction, ACC if transaction.kind in _INVITE and status < 300 else COM, now)
 
     def forget(self, transaction: Transaction) -> None:
         """Ends a transaction at once."""
@@ -422,7 +423,7 @@ class Transactions:
                     owner.on_silence(transaction, now)
             case Act.SETTLED:
                 if owner is not None:
-                    owner.on_refusal_settled(transaction, now)
+                    owner.on_refusal_settled(transaction)
 
     def _resend(self, transaction: Transaction) -> None:
         if transaction.message is not None:

@@ -1,0 +1,348 @@
+"""The one door of the signalling: datagrams and time in, datagrams and events out.
+
+Theory of operation. A request is first offered to the transactions: a retransmission ends there. A CANCEL finds its
+INVITE's transaction, a request with a known To tag its call (`within.py`); what is left must be fit to begin
+something (`screening.py`), which only an INVITE can. A response goes to its transaction, or nowhere. Nothing here does
+I/O, and nothing that a peer sends raises.
+
+The rule of use: after each `receive`, `fire`, verb or `restore`, drain `events()`, make `changed()` durable together
+with whatever the events led to, and only then send `datagrams()`. Then a crash at any point loses at most what the
+peer will send again, and a new endpoint goes on from what was saved, after `restore`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from plenary.sip import screening, snapshot, within
+from plenary.sip.call import Call, Phase
+from plenary.sip.config import RETRY_AFTER, Address, Datagram, EndpointConfig
+from plenary.sip.dialog import Dialog, next_hop
+from plenary.sip.digest import Challenger
+from plenary.sip.errors import MalformedMessage, MalformedValue, WrongState
+from plenary.sip.events import Invited, Refused, SipEvent
+from plenary.sip.header import NameAddr
+from plenary.sip.message import HeaderValue, Request, Response
+from plenary.sip.parser import parse
+from plenary.sip.screening import Refusal
+from plenary.sip.served_invite import ServedInvite
+from plenary.sip.stack import ACCEPT, ALLOW, SUPPORTED, Stack, readable, sdp_of
+from plenary.sip.transaction import State, Transaction, response_address, server_key
+from plenary.sip.uri import SipUri, parse_uri
+
+_Item = TypeVar("_Item")
+_ABSORBING = (State.COMPLETED, State.CONFIRMED)
+
+
+class Endpoint:
+    """A SIP user agent over UDP that holds any number of calls.
+
+    `ids` gives a new unpredictable token at each call: of it handles, tags, branches and Call-IDs are made. `secret`
+    signs nonces and the tags of stateless answers; keep it over a restart. `now` is seconds of any clock that does not
+    go back while the endpoint lives; a restored endpoint may have another.
+    """
+
+    def __init__(self, config: EndpointConfig, ids: Callable[[], str], secret: bytes) -> None:
+        self._config = config
+        self._stack = Stack(config, ids, secret)
+        self._challenger = Challenger(config.realm, config.users, secret)
+
+    # From the network, and from the clock
+
+    def receive(self, data: bytes, source: Address, now: float) -> None:
+        """Takes a datagram. Never raises for what is in it."""
+        try:
+            message = parse(data)
+        except MalformedMessage as error:
+            if error.partial is not None:
+                self._answer(self._stamped(error.partial, source), source, Refusal(error.status, error.reason))
+            return
+        if isinstance(message, Response):
+            self._stack.transactions.receive_response(message, now)
+        else:
+            self._on_request(self._stamped(message, source), source, now)
+
+    def timeout(self) -> float | None:
+        """When `fire` is to be called; None: not before something else happens."""
+        return self._stack.timers.next()
+
+    def fire(self, now: float) -> None:
+        """Does what is due at this time."""
+        while (expired := self._stack.timers.expired(now)) is not None:
+            owner, timer = expired
+            if isinstance(owner, Transaction):
+                self._stack.transactions.fire(owner, timer, now)
+            else:
+                owner.on_timer(timer, now)
+
+    # To the network, and to the server
+
+    def datagrams(self) -> list[Datagram]:
+        """What is to be sent, in this order. Drained."""
+        return _drain(self._stack.outbox)
+
+    def events(self) -> list[SipEvent]:
+        """What happened, oldest first. Drained."""
+        return _drain(self._stack.events)
+
+    def changed(self) -> dict[str, bytes | None]:
+        """Snapshots of the calls that changed, by handle; None for one that can be forgotten. Drained.
+
+        A call is kept beyond its `Ended` for as long as the peer may need an answer.
+        """
+        dirty, self._stack.dirty = self._stack.dirty, {}
+        return {handle: None if call.phase is Phase.GONE else snapshot.save(call) for handle, call in dirty.items()}
+
+    def restore(self, saved: Iterable[tuple[str, bytes]], now: float) -> None:
+        """Takes up calls of an endpoint that is no more, before anything else is done with this one.
+
+        What that one had sent and not seen confirmed is sent again. Raises snapshot.UnreadableSnapshot.
+        """
+        for handle, data in saved:
+            snapshot.load(self._stack, handle, data, now)
+
+    @property
+    def calls(self) -> int:
+        """Calls that are not yet forgotten."""
+        return len(self._stack.calls)
+
+    @property
+    def transactions(self) -> int:
+        """Transactions that are not yet forgotten."""
+        return len(self._stack.transactions)
+
+    # Verbs. Each raises WrongState for a call that never was or whose state has no place for it; none has any effect
+    # on a call that has ended, because its end may have crossed the verb.
+
+    def ring(self, call: str, now: float) -> None:
+        """180 to the caller."""
+        if (found := self._call(call)) is not None:
+            found.ring(now)
+
+    def progress(self, call: str, sdp: str, now: float) -> None:
+        """183 to the caller, with early media."""
+        if (found := self._call(call)) is not None:
+            found.progress(sdp, now)
+
+    def answer(self, call: str, sdp: str, now: float) -> None:
+        """200 to the caller: our answer to its offer, or our offer if it made none."""
+        if (found := self._call(call)) is not None:
+            found.answer(sdp, now)
+
+    def refuse(self, call: str, status: int, reason: str, now: float) -> None:
+        """A final response of 300 to 699 to the caller; "" stands for the usual reason phrase."""
+        if not 300 <= status <= 699:
+            raise WrongState(f"{status} refuses nothing")
+        if (found := self._call(call)) is not None:
+            found.refuse(status, reason, now)
+
+    def hang_up(self, call: str, now: float, reason: str = "") -> None:
+        """BYE, CANCEL, or 480 to the caller: whatever fits. `reason` is told in a Reason header (RFC 3326)."""
+        if (found := self._call(call)) is not None:
+            found.hang_up(reason, now)
+
+    def invite(
+        self, call: str, target: str, sdp: str | None, source_name: str, now: float, source: str | None = None
+    ) -> None:
+        """Calls a SIP URI. `sdp` None lets the phone make the offer.
+
+        `call` is a new handle, of the caller's choice. `source_name` is the display name that the phone shows, and
+        `source` the SIP URI (by default our own). A target that can't be called ends in `Refused`: 416 for another
+        scheme than sip, 400 for what is no URI, 503 when there are too many calls.
+        """
+        stack = self._stack
+        if call in stack.calls or stack.has_ended(call):
+            raise WrongState(f"there was a call {call} before")
+        refusal: tuple[int, str] | None = None
+        config = self._config
+        own = SipUri.make(config.advertised_host, _own_user(config), config.port)
+        uri = None
+        try:
+            uri, origin = parse_uri(target), own if source is None else parse_uri(source)
+        except MalformedValue:
+            origin, refusal = own, (400, "Bad Request")
+        if uri is not None and not (isinstance(uri, SipUri) and uri.scheme == "sip" and next_hop(uri)[0]):
+            refusal = (416, "Unsupported URI Scheme")
+        elif len(stack.calls) >= config.max_calls or not stack.transactions.has_room():
+            refusal = (503, "Service Unavailable")
+        if refusal is not None or uri is None:
+            stack.forget_handle(call)
+            stack.events.append(Refused(call, *(refusal or (400, "Bad Request"))))
+            return
+        assert isinstance(uri, SipUri)
+        tag = stack.ids()
+        local = str(NameAddr(origin, source_name).with_tag(tag))
+        dialog = Dialog(stack.ids(), local, tag, f"<{uri.without_headers()}>", uri)
+        raw_user = origin.raw_user if isinstance(origin, SipUri) else None
+        created = Call(stack, call, Phase.OUTGOING, dialog, stack.contact(raw_user))
+        stack.add(created)
+        created.invite(sdp, now)
+
+    def acknowledge(self, call: str, sdp: str, now: float) -> None:
+        """ACK with our answer to the offer that came in a 2xx."""
+        if (found := self._call(call)) is not None:
+            found.acknowledge(sdp, now)
+
+    def send_offer(self, call: str, sdp: str | None, now: float) -> None:
+        """re-INVITE with our offer, or (None) asking for the peer's. `OfferAnswered` or `OfferRefused` follows."""
+        if (found := self._call(call)) is not None:
+            found.send_offer(sdp, now)
+
+    def answer_offer(self, call: str, sdp: str, now: float) -> None:
+        """200 to the peer's re-INVITE or UPDATE. No effect if it was cancelled meanwhile."""
+        if (found := self._call(call)) is not None:
+            found.answer_offer(sdp, now)
+
+    def refuse_offer(self, call: str, status: int, now: float) -> None:
+        """Refuses the peer's re-INVITE or UPDATE (488, mostly): the session stays as it was."""
+        if not 300 <= status <= 699:
+            raise WrongState(f"{status} refuses nothing")
+        if (found := self._call(call)) is not None:
+            found.refuse_offer(status, now)
+
+    def _call(self, handle: str) -> Call | None:
+        call = self._stack.calls.get(handle)
+        if call is None:
+            if self._stack.has_ended(handle):
+                return None
+            raise WrongState(f"there is no call {handle}")
+        return None if call.phase is Phase.ENDING else call
+
+    # Requests
+
+    def _stamped(self, request: Request, source: Address) -> Request:
+        """The request with `received` and `rport` filled in."""
+        via = request.top_via
+        seen = via.seen_from(*source)
+        return request if seen is via else request.with_top_via(seen)
+
+    def _on_request(self, request: Request, source: Address, now: float) -> None:
+        stack = self._stack
+        key = server_key(request)
+        transaction = stack.transactions.find(key)
+        if request.method == "CANCEL":
+            self._on_cancel(request, transaction, source, now)
+            return
+        if transaction is not None and (request.method != "ACK" or transaction.state in _ABSORBING):
+            stack.transactions.absorb(transaction, request, now)
+            return
+        tag = request.to.tag
+        call = None if tag is None else stack.dialogs.get((request.call_id, tag))
+        if call is not None and not call.knows(request.from_.tag):
+            call = None
+        if request.method == "ACK":
+            if call is not None:
+                within.on_ack(call, request, now)
+            return
+        try:
+            screening.check_method(request) if request.method != "REGISTER" else self._on_register(request, now)
+            screening.check_scheme(request)
+            if call is None:
+                self._on_new(key, request, source, now)
+                return
+            screening.check_require(request)
+            screening.check_body(request)
+            if not stack.transactions.has_room():
+                raise Refusal(503, headers=(("Retry-After", RETRY_AFTER),))
+        except Refusal as refusal:
+            self._answer(request, source, refusal)
+        else:
+            within.on_request(call, key, request, source, now)
+
+    def _on_register(self, request: Request, now: float) -> None:
+        """There is no registrar; but who may not call is not told so before it has proven who it is."""
+        if not self._config.anonymous:
+            self._authenticate(request, now)
+        raise Refusal(405, headers=(ALLOW,))
+
+    def _on_new(self, key: tuple[str, ...], request: Request, source: Address, now: float) -> None:
+        """A request outside of any dialog."""
+        if request.to.tag is not None:
+            raise Refusal(481)
+        invite_key = (request.call_id, request.from_.tag or "", request.cseq.number)
+        if request.method == "INVITE" and invite_key in self._stack.invites:
+            raise Refusal(482)
+        screening.check_require(request)
+        if request.method == "OPTIONS":
+            raise Refusal(200, headers=(ALLOW, ACCEPT, SUPPORTED, ("Accept-Encoding", "identity")))
+        if request.method != "INVITE":
+            raise Refusal(481)
+        screening.check_body(request)
+        screening.check_accept(request)
+        screening.check_contact(request)
+        if len(self._stack.calls) >= self._config.max_calls or not self._stack.transactions.has_room():
+            raise Refusal(503, headers=(("Retry-After", RETRY_AFTER),))
+        username = None if self._config.anonymous else self._authenticate(request, now)
+        self._begin(key, invite_key, request, source, username, now)
+
+    def _begin(
+        self,
+        key: tuple[str, ...],
+        invite_key: tuple[str, str, int],
+        request: Request,
+        source: Address,
+        username: str | None,
+        now: float,
+    ) -> None:
+        stack = self._stack
+        uri = request.uri
+        assert isinstance(uri, SipUri), "its scheme was checked"
+        dialog = Dialog.of_request(request, stack.ids(), source)
+        call = Call(stack, stack.ids(), Phase.INCOMING, dialog, stack.contact(uri.raw_user))
+        transaction = stack.transactions.serve(key, request, response_address(request, source), call, now)
+        call.served = ServedInvite(stack, call, request, transaction)
+        call.invite_key = invite_key
+        stack.invites[invite_key] = call
+        stack.add(call)
+        call.changed()
+        call.tell(
+            Invited(
+                call=call.id,
+                user=readable(uri.user or ""),
+                from_uri=readable(str(request.from_.uri)),
+                from_name=readable(request.from_.name),
+                to_uri=readable(str(request.to.uri)),
+                source=source,
+                sdp=sdp_of(request),
+                username=username,
+            )
+        )
+
+    def _on_cancel(self, request: Request, transaction: Transaction | None, source: Address, now: float) -> None:
+        """Answered by itself; the INVITE gets its own answer, if it has none (section 9.2)."""
+        if transaction is None:
+            self._answer(request, source, Refusal(481))
+            return
+        call = transaction.owner
+        tag = call.dialog.local_tag if isinstance(call, Call) else transaction.to_tag
+        self._answer(request, source, Refusal(200), tag)
+        if isinstance(call, Call) and transaction.is_pending:
+            within.on_cancel(call, transaction, now)
+
+    def _authenticate(self, request: Request, now: float) -> str:
+        verdict = self._challenger.check(request, now)
+        if verdict.username is None:
+            raise Refusal(401, headers=self._challenger.challenge(now, stale=verdict.stale))
+        return verdict.username
+
+    def _answer(self, request: Request, source: Address, refusal: Refusal, to_tag: str | None = None) -> None:
+        """Answers without keeping anything."""
+        server: tuple[str, HeaderValue] = ("Server", self._config.server_name)
+        response = request.response(
+            refusal.status,
+            refusal.reason,
+            to_tag=to_tag or self._stack.stateless_tag(request),
+            headers=(*refusal.headers, server),
+        )
+        self._stack.outbox.append(Datagram(response.encode(), response_address(request, source)))
+
+
+def _own_user(config: EndpointConfig) -> str:
+    return config.outgoing.user if config.outgoing is not None else config.server_name
+
+
+def _drain(queue: list[_Item]) -> list[_Item]:
+    drained = list(queue)
+    queue.clear()
+    return drained

@@ -1,0 +1,107 @@
+"""What the machines of one endpoint share: its settings, tables, timers, and what waits to be fetched from it."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final
+
+from plenary.sip.config import MAX_ENDED, Address, Datagram, EndpointConfig
+from plenary.sip.events import SipEvent
+from plenary.sip.header import Via
+from plenary.sip.message import Message, Request
+from plenary.sip.timers import Timers
+from plenary.sip.transaction import Transaction, Transactions
+from plenary.sip.uri import join_hostport
+
+if TYPE_CHECKING:
+    from plenary.sip.call import Call
+
+ALLOW: Final = ("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE")
+ACCEPT: Final = ("Accept", "application/sdp")
+SUPPORTED: Final = ("Supported", "timer")
+SDP: Final = "application/sdp"
+EXTENSIONS: Final = frozenset({"timer"})
+"""Option tags that may be required of us (RFC 3261 section 8.2.2.3); timer is RFC 4028."""
+
+
+class Stack:
+    """Owned by `Endpoint`; nothing outside this package sees it."""
+
+    def __init__(self, config: EndpointConfig, ids: Callable[[], str], secret: bytes) -> None:
+        self.config = config
+        self.ids = ids
+        self.random = random.Random(ids())  # spreads retries (RFC 3261 section 14.1); nothing depends on secrecy
+        self.timers: Timers[Transaction | Call] = Timers()
+        self.outbox: list[Datagram] = []
+        self.events: list[SipEvent] = []
+        self.transactions = Transactions(self.timers, self.outbox)
+        self.calls: dict[str, Call] = {}
+        self.dialogs: dict[tuple[str, str], Call] = {}
+        self.invites: dict[tuple[str, str, int], Call] = {}
+        self.dirty: dict[str, Call] = {}
+        self._ended: dict[str, None] = {}
+        self._key = hashlib.blake2s(secret).digest()
+        self._hostport = join_hostport(config.advertised_host, config.port)
+
+    def via(self) -> Via:
+        """A Via with a branch of its own, for a new request."""
+        params = (("branch", f"z9hG4bK{self.ids()}"), ("rport", None))
+        return Via("UDP", self.config.advertised_host, self.config.port, params)
+
+    def contact(self, raw_user: str | None) -> str:
+        """Where a peer reaches us within a dialog."""
+        return f"<sip:{raw_user}@{self._hostport}>" if raw_user else f"<sip:{self._hostport}>"
+
+    def send(self, request: Request, destination: Address) -> Datagram:
+        """Sends an ACK: the one request that has no transaction."""
+        datagram = Datagram(request.encode(), destination)
+        self.outbox.append(datagram)
+        return datagram
+
+    def stateless_tag(self, request: Request) -> str:
+        """A To tag that is the same for each retransmission, without keeping anything (section 8.2.7)."""
+        what = "\n".join(request.get(name) or "" for name in ("via", "from", "call-id", "cseq"))
+        return hashlib.blake2s(what.encode("utf-8", "surrogateescape"), key=self._key, digest_size=8).hexdigest()
+
+    def add(self, call: Call) -> None:
+        """Makes a call known by its handle and by its dialog."""
+        self.calls[call.id] = call
+        self.dialogs[(call.dialog.call_id, call.dialog.local_tag)] = call
+
+    def remove(self, call: Call) -> None:
+        """Forgets a call, but for its handle."""
+        self.timers.stop_all(call)
+        self.calls.pop(call.id, None)
+        self.dialogs.pop((call.dialog.call_id, call.dialog.local_tag), None)
+        if call.invite_key is not None and self.invites.get(call.invite_key) is call:
+            del self.invites[call.invite_key]
+        self.forget_handle(call.id)
+
+    def forget_handle(self, handle: str) -> None:
+        """Notes that the call of this handle is over, for verbs that come too late."""
+        self._ended[handle] = None
+        if len(self._ended) > MAX_ENDED:
+            del self._ended[next(iter(self._ended))]
+
+    def has_ended(self, handle: str) -> bool:
+        """Whether there was such a call, not long ago."""
+        return handle in self._ended
+
+
+def sdp_of(message: Message) -> str | None:
+    """The session description that a message carries; bytes that are not UTF-8 are replaced."""
+    if not message.body or message.content_type not in (SDP, None):
+        return None
+    return message.body.decode("utf-8", "replace")
+
+
+def readable(text: str) -> str:
+    """Text of a peer as it may be stored and shown: without what is not Unicode."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def unsupported(required: Iterable[str]) -> list[str]:
+    """The option tags that we do not have, in a lasting order."""
+    return sorted(set(required) - EXTENSIONS)
