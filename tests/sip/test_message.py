@@ -249,6 +249,14 @@ def test_a_via_notes_where_the_request_came_from() -> None:
     assert Via.parse(str(seen)) == seen
 
 
+def test_a_via_cannot_send_the_response_to_a_victim() -> None:
+    """Section 18.2.1: received and rport are what we saw, not what the peer claims."""
+    forged = Via.parse("SIP/2.0/UDP 192.0.2.7;received=198.51.100.1;rport=53;branch=z9hG4bK1")
+    seen = forged.seen_from("192.0.2.7", 6000)
+    assert (seen.received, seen.rport) == ("192.0.2.7", 6000)
+    assert Via("UDP", "a", None, (("received", "b"),)).seen_from("a", 6000).received == "a"
+
+
 def test_a_via_with_an_ipv6_reference() -> None:
     """Section 25.1, sent-by."""
     via = Via.parse("SIP / 2.0 / TLS [2001:db8::1] : 5061 ; ttl=1")

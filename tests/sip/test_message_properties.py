@@ -56,10 +56,7 @@ def holds(data: bytes) -> None:
     written = one.encode()
     again = parse(written)
     assert again.encode() == written
-    assert (again.headers, again.body) == (
-        tuple(field for field in again.headers if field in one.headers or field[0] == "Content-Length"),
-        one.body,
-    )
+    assert (again.without("Content-Length").headers, again.body) == (one.without("Content-Length").headers, one.body)
     if isinstance(one, Request):
         answer = one.response(486, to_tag="x")
         read_everything(parse(answer.encode()))

@@ -235,12 +235,13 @@ class Via(msgspec.Struct, frozen=True):
     def seen_from(self, host: str, port: int) -> Via:
         """Notes where the message came from (RFC 3261 section 18.2.1, RFC 3581 section 4).
 
-        `received` when the address differs from sent-by or rport is asked for; `rport` when it is asked for.
+        `received` when the address differs from sent-by or rport is asked for; `rport` when it is asked for. What the
+        peer itself wrote into them is overwritten: a response never goes where a stranger tells it to.
         """
         params = self.params
         if self.wants_rport:
             params = with_param(params, "rport", str(port))
-        elif host == self.host:
+        elif host == self.host and self.received is None:
             return self
         return Via(self.transport, self.host, self.port, with_param(params, "received", host))
 

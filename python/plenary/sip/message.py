@@ -11,6 +11,7 @@ message built here they raise MalformedValue if the builder was given nonsense.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Final, Self, TypeAlias, final
 
@@ -78,10 +79,10 @@ def header_key(name: str) -> str:
     return _COMPACT.get(lower, lower)
 
 
-class Message:
+class Message(ABC):
     """What requests and responses share. Treat as immutable; names of headers are taken in any case and form."""
 
-    __slots__ = ("_call_id", "_contacts", "_cseq", "_encoded", "_from", "_index", "_to", "_vias", "body", "headers")
+    __slots__ = ("_contacts", "_cseq", "_encoded", "_from", "_index", "_to", "_vias", "body", "headers")
 
     def __init__(self, headers: HeaderFields, body: bytes = b"") -> None:
         self.headers = headers
@@ -279,11 +280,11 @@ class Message:
         changed._contacts = self._contacts
         return changed
 
-    def _with_headers(self, headers: HeaderFields) -> Self:
-        raise NotImplementedError
+    @abstractmethod
+    def _with_headers(self, headers: HeaderFields) -> Self: ...
 
-    def _start_line(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def _start_line(self) -> str: ...
 
     def encode(self) -> bytes:
         """The message as a datagram, with a Content-Length that is true, after the other fields."""
