@@ -1,0 +1,251 @@
+"""`EngineLink` and `FakeEngine` joined by their bytes, on a clock of the test's own."""
+
+import contextlib
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_engine_contract import offer
+
+from plenary.core import commands, events
+from plenary.media import messages as wire
+from plenary.media.client import NOWHERE, EngineLink, Position
+from plenary.media.errors import FrameTooLarge, MalformedFrame, PromptTooLong, WrongVersion
+from plenary.media.fake import FakeEngine
+
+SECOND_OF_SILENCE = bytes(16_000)
+
+
+@dataclass
+class Pair:
+    """A server and its engine."""
+
+    engine: FakeEngine = field(default_factory=FakeEngine)
+    now: float = 0.0
+    heard: list[events.Event] = field(default_factory=list[events.Event])
+    link: EngineLink = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.new_server(NOWHERE)
+
+    def new_server(self, position: Position) -> None:
+        self.link = EngineLink(lambda recording, part: f"/data/{recording}-{part}.wav", position=position)
+
+    def connect(self) -> list[events.Event]:
+        self.engine.connected()
+        self.link.connected()
+        return self.exchange()
+
+    def lose_connection(self) -> list[events.Event]:
+        self.engine.disconnected(self.now)
+        self.link.disconnected()
+        return self.link.events()
+
+    def exchange(self) -> list[events.Event]:
+        while data := self.link.to_send():
+            self.engine.receive(data, self.now)
+        self.link.receive(self.engine.to_send())
+        return self.link.events()
+
+    def do(self, *wanted: commands.Command) -> list[events.Event]:
+        self.link.perform(wanted)
+        return self.exchange()
+
+    def wait(self, seconds: float) -> list[events.Event]:
+        self.now += seconds
+        self.engine.fire(self.now)
+        return self.exchange()
+
+
+def connected() -> Pair:
+    pair = Pair()
+    pair.connect()
+    return pair
+
+
+def test_the_first_engine_is_a_restarted_one():
+    assert Pair().connect() == [events.EngineReady(restarted=True)]
+
+
+def test_commands_of_the_core_become_events_of_the_core():
+    pair = connected()
+    (answered,) = pair.do(commands.OpenLeg(call="ann", sdp=offer()))
+    assert isinstance(answered, events.LegAnswered)
+    assert (answered.call, answered.direction) == ("ann", "sendrecv")
+    joined = pair.do(commands.OpenRoom(conference="hall"), commands.JoinRoom(call="ann", conference="hall"))
+    assert joined == [events.LegJoined(call="ann", conference="hall")]
+    started = pair.do(commands.StartRecording(recording="r", part=2, conference="hall", duration_ms=1000))
+    assert started == [events.RecordingStarted(recording="r")]
+    assert pair.wait(1.0) == [events.RecordingEnded(recording="r", reason="duration", duration_ms=1000)]
+    pair.do(commands.Play(call="ann", play="p", tone=commands.Tone(frequency_hz=440, duration_ms=500)))
+    assert pair.wait(0.5) == [events.PlayEnded(call="ann", play="p", reason="finished")]
+    pair.engine.press("ann", "1")
+    pair.engine.talk("ann", True, pair.now)
+    pair.engine.fall_silent("ann")
+    assert pair.exchange() == [
+        events.DigitPressed(call="ann", digit="1", duration_ms=100),
+        events.TalkingChanged(call="ann", talking=True),
+        events.LegInactive(call="ann", silent_ms=30_000),
+    ]
+    assert pair.do(commands.LeaveRoom(call="ann"), commands.CloseRoom(conference="hall")) == []
+    assert pair.do(commands.CloseLeg(call="ann")) == [events.LegClosed(call="ann")]
+
+
+def test_commands_that_are_not_the_engines_business_do_not_reach_it():
+    pair = connected()
+    assert pair.do(commands.RingCall(call="ann"), commands.HangUp(call="ann")) == []
+    assert pair.link.reports() == []
+
+
+def test_a_recording_that_cannot_start_has_ended_with_a_disk_error():
+    pair = connected()
+    (ended,) = pair.do(commands.StartRecording(recording="r", part=1, conference="nowhere"))
+    assert ended == events.RecordingEnded(recording="r", reason="disk_error", duration_ms=0, detail="no such room")
+
+
+def test_after_a_reconnect_old_news_comes_first_and_then_the_snapshot():
+    pair = connected()
+    pair.do(commands.OpenLeg(call="ann", sdp=offer()), commands.OpenRoom(conference="hall"))
+    assert pair.lose_connection() == [events.EngineLost()]
+    pair.engine.press("ann", "7")
+    digit, ready = pair.connect()
+    assert digit == events.DigitPressed(call="ann", digit="7", duration_ms=100)
+    assert ready == events.EngineReady(
+        restarted=False,
+        legs=[events.LegSnapshot(call="ann", conference=None, direction="sendrecv", negotiated=True)],
+        conferences=["hall"],
+    )
+
+
+def test_what_was_committed_does_not_happen_twice():
+    """The server commits its position with each turn; an acknowledgement that got lost costs nothing."""
+    pair = connected()
+    pair.do(commands.OpenLeg(call="ann", sdp=offer()))
+    committed = pair.link.position
+    pair.lose_connection()
+    pair.new_server(committed)
+    (ready,) = pair.connect()
+    assert isinstance(ready, events.EngineReady)
+    assert not ready.restarted
+
+
+def test_what_was_not_committed_happens_again():
+    pair = connected()
+    before = pair.link.position
+    pair.do(commands.OpenLeg(call="ann", sdp=offer()))
+    pair.lose_connection()
+    pair.new_server(before)
+    answered, ready = pair.connect()
+    assert isinstance(answered, events.LegAnswered)
+    assert isinstance(ready, events.EngineReady)
+
+
+def test_the_engine_forgets_what_is_acknowledged():
+    pair = connected()
+    before = pair.link.position
+    pair.do(commands.OpenLeg(call="ann", sdp=offer()))
+    pair.link.acknowledge(pair.link.position.seq)
+    pair.exchange()
+    pair.lose_connection()
+    pair.new_server(before)
+    assert [type(event) for event in pair.connect()] == [events.EngineReady]
+
+
+def test_a_restarted_engine_says_so_and_its_numbers_begin_anew():
+    pair = connected()
+    pair.do(commands.OpenLeg(call="ann", sdp=offer()), commands.OpenLeg(call="bob", sdp=offer()))
+    pair.engine.crash()
+    pair.link.disconnected()
+    assert pair.connect() == [events.EngineLost(), events.EngineReady(restarted=True)]
+    assert [type(event) for event in pair.do(commands.OpenLeg(call="ann", sdp=offer()))] == [events.LegAnswered]
+
+
+def test_commands_for_an_engine_that_is_away_are_dropped_and_counted():
+    pair = Pair()
+    pair.link.perform([commands.OpenRoom(conference="hall"), commands.RingCall(call="ann")])
+    pair.link.load_prompt("hello", SECOND_OF_SILENCE)
+    assert pair.link.dropped_commands == 2
+    pair.connect()
+    assert pair.engine.rooms() == set()
+
+
+def test_a_prompt_is_loaded_once_and_again_after_a_restart():
+    pair = Pair()
+    asked: list[str] = []
+
+    def prompt_pcm(prompt: str) -> bytes:
+        asked.append(prompt)
+        return SECOND_OF_SILENCE
+
+    pair.link = EngineLink(lambda recording, part: f"{recording}-{part}", prompt_pcm)
+    pair.connect()
+    pair.do(commands.OpenLeg(call="ann", sdp=offer()))
+    pair.do(commands.Play(call="ann", play="1", prompt="hello"), commands.Play(call="ann", play="2", prompt="hello"))
+    assert pair.wait(1.0) == [events.PlayEnded(call="ann", play="1", reason="finished")]
+    assert asked == ["hello"]
+    assert pair.link.holds("hello")
+    pair.engine.crash()
+    pair.link.disconnected()
+    pair.connect()
+    assert not pair.link.holds("hello")
+
+
+def test_an_unknown_prompt_ends_its_play_at_once():
+    pair = connected()
+    pair.do(commands.OpenLeg(call="ann", sdp=offer()))
+    ended = pair.do(commands.Play(call="ann", play="p", prompt="hello"))
+    assert ended == [events.PlayEnded(call="ann", play="p", reason="unknown_prompt")]
+
+
+def test_a_prompt_that_does_not_fit_into_a_frame_is_refused():
+    with pytest.raises(PromptTooLong, match="524 s"):
+        connected().link.load_prompt("epic", bytes(wire.FRAME_BYTES_MAX))
+
+
+def test_stats_refusals_and_final_counts_are_reports():
+    pair = connected()
+    pair.link.ask_stats("q")
+    pair.do(commands.JoinRoom(call="ann", conference="hall"))
+    assert [type(report) for report in pair.link.reports()] == [wire.Stats, wire.CommandFailed]
+
+
+@pytest.mark.parametrize(
+    ("command", "event"),
+    [
+        (commands.OpenLeg(call="bob", sdp=offer()), events.LegRefused),
+        (commands.Play(call="ann", play="p", tone=commands.Tone(frequency_hz=1, duration_ms=1)), events.PlayEnded),
+        (commands.StartRecording(recording="r", part=1, call="ann"), events.RecordingEnded),
+    ],
+)
+def test_the_nth_command_can_be_made_to_fail(command: commands.Command, event: type[events.Event]):
+    pair = connected()
+    pair.engine.fail_at(2)
+    pair.do(commands.OpenLeg(call="ann", sdp=offer()))
+    assert [type(happened) for happened in pair.do(command)] == [event]
+
+
+def test_an_engine_of_another_version_is_refused():
+    link = EngineLink(lambda recording, part: f"{recording}-{part}")
+    link.connected()
+    with pytest.raises(WrongVersion, match="version 2"):
+        link.receive(wire.frame([wire.Welcome(version=2, engine="x", snapshot=wire.Snapshot(), last_seq=0)]))
+
+
+@given(st.binary(max_size=64), st.booleans())
+def test_whatever_bytes_come_the_link_makes_sense_of_them_or_raises_its_own_error(data: bytes, framed: bool):
+    link = EngineLink(lambda recording, part: f"{recording}-{part}")
+    link.connected()
+    with contextlib.suppress(MalformedFrame, FrameTooLarge):
+        link.receive(len(data).to_bytes(4, "big") + data if framed else data)
+
+
+@given(st.lists(st.binary(max_size=40), max_size=5), st.data())
+def test_frames_are_cut_alike_however_the_stream_is_cut(bodies: list[bytes], data: st.DataObject):
+    stream = b"".join(len(body).to_bytes(4, "big") + body for body in bodies)
+    frames, found = wire.Frames(), list[bytes]()
+    while stream:
+        size = data.draw(st.integers(1, len(stream)))
+        found += frames.receive(stream[:size])
+        stream = stream[size:]
+    assert found == bodies
