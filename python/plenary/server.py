@@ -134,7 +134,7 @@ class Server:
         """Hangs up every call, closes recordings, ends the engine. Conferences are there again at the next start."""
         self._put(events.ServerStopping())
         deadline = self._clock.now() + FAREWELL_S
-        while (self.switch.live_calls or self.endpoint.live_calls) and self._clock.now() < deadline:
+        while (self.switch.live_calls or self.endpoint.calls) and self._clock.now() < deadline:
             await asyncio.sleep(FAREWELL_POLL_S)
         await self.engine.stop()
         self._stopping = True
@@ -148,6 +148,15 @@ class Server:
         self._writer.shutdown()
         self._readers.shutdown()
         self.store.close()
+
+    @property
+    def inbox_length(self) -> int:
+        """Inputs that wait for their turn."""
+        return len(self._inbox)
+
+    def statistics_of(self, call: str) -> LegStats | None:
+        """What the engine last said of the call's media, at most `STATISTICS_S` old."""
+        return self.statistics.get(call)
 
     def trouble(self) -> list[str]:
         """Why the server can't take calls now, a sentence each; empty if it can."""
@@ -174,7 +183,9 @@ class Server:
             async with asyncio.timeout(ASK_S):
                 return await future
         except TimeoutError:
-            raise Unavailable("server_busy", "The server did not get to it in time; look before you ask again.") from None
+            raise Unavailable(
+                "server_busy", "The server did not get to it in time; look before you ask again."
+            ) from None
         finally:
             self._asks.pop(ask, None)
 

@@ -1,13 +1,14 @@
 """Was this sound in that one? Told by cross-correlation, from what a caller said and what another received.
 
-Speech is compared below 500 Hz, where a voice has its pitch and first formant: enough to tell one recording from another,
-and a thousand values a second are few enough for plain Python.
+Speech is compared below 500 Hz, where a voice has its pitch and first formant: enough to tell one recording from
+another, and a thousand values a second are few enough for plain Python.
 """
 
 from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
+from math import log10
 from operator import mul
 
 RATE_HZ = 8000
@@ -61,8 +62,6 @@ def find(said: array[int], heard: array[int], window_ms: int | None = None) -> M
 
 def level_dbfs(pcm: array[int]) -> float:
     """Root mean square, 0 dBFS being a full-scale square wave; -inf for silence."""
-    from math import log10
-
     power = sum(map(mul, pcm, pcm)) / max(1, len(pcm))
     return 10 * log10(power / 32768**2) if power else float("-inf")
 

@@ -90,7 +90,8 @@ def perform(endpoint: Endpoint, command: SignallingCommand, now: float) -> None:
         case commands.RefuseCall(call=call, status=status, reason=reason):
             endpoint.refuse(call, status, reason, now)
         case commands.PlaceCall():
-            endpoint.invite(command.call, command.target, command.sdp, command.source_name, now)
+            source = command.source or None
+            endpoint.invite(command.call, command.target, command.sdp, command.source_name, now, source)
         case commands.ConfirmCall(call=call, sdp=sdp):
             endpoint.acknowledge(call, sdp, now)
         case commands.HangUp(call=call, reason=reason):

@@ -1,0 +1,107 @@
+"""The API's doors to the server: reads of the database and of files, each in a thread: no call waits for a disk."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from .api import deps
+from .core.errors import NotFound
+from .recordings.files import OpenRecording
+from .server import Server
+from .store import views as stored
+
+T = TypeVar("T")
+
+
+class Views:
+    """`api.deps.Views` over the store."""
+
+    def __init__(self, server: Server) -> None:
+        self._read = server.read
+        self._store = server.store
+        self._views = server.store.views
+
+    async def customer_of(self, key: str) -> str | None:
+        return await self._read(self._store.customer_of, key)
+
+    async def conference(self, customer: str, id: str) -> bytes | None:
+        return await self._one(self._views.conference, customer, id)
+
+    async def conferencecall(self, customer: str, id: str) -> bytes | None:
+        return await self._one(self._views.conferencecall, customer, id)
+
+    async def recording(self, customer: str, id: str) -> bytes | None:
+        return await self._one(self._views.recording, customer, id)
+
+    async def call(self, customer: str, id: str) -> bytes | None:
+        return await self._one(self._views.call, customer, id)
+
+    async def conferences(self, customer: str, page: deps.Page) -> deps.Listing:
+        return _listing(await self._read(self._views.conferences, customer, _page(page)))
+
+    async def conferencecalls(self, customer: str, page: deps.Page, conference: str | None) -> deps.Listing:
+        return _listing(await self._read(self._views.conferencecalls, customer, _page(page), conference))
+
+    async def recordings(self, customer: str, page: deps.Page) -> deps.Listing:
+        return _listing(await self._read(self._views.recordings, customer, _page(page)))
+
+    async def calls(self, customer: str, page: deps.Page) -> deps.Listing:
+        return _listing(await self._read(self._views.calls, customer, _page(page)))
+
+    async def events(self, customer: str, after: int, limit: int, conference: str | None) -> list[tuple[int, bytes]]:
+        return await self._read(self._views.events, customer, after, limit, conference)
+
+    async def _one(self, view: Callable[[str, str], bytes], customer: str, id: str) -> bytes | None:
+        try:
+            return await self._read(view, customer, id)
+        except NotFound:
+            return None
+
+
+class LogTail:
+    """`api.deps.LogTail` over the server."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def position(self) -> int:
+        return self._server.last_position
+
+    async def wait(self, after: int, timeout_s: float) -> None:
+        await self._server.wait_for_events(after, timeout_s)
+
+
+class RecordingFile:
+    """`api.deps.RecordingFile` over the parts on disk."""
+
+    def __init__(self, server: Server, recording: OpenRecording) -> None:
+        self._read = server.read
+        self._recording = recording
+
+    @property
+    def size(self) -> int:
+        return self._recording.size
+
+    async def read(self, offset: int, length: int) -> bytes:
+        return await self._read(self._recording.read, offset, length)
+
+    async def close(self) -> None:
+        await self._read(self._recording.close)
+
+
+class RecordingFiles:
+    """`api.deps.RecordingFiles` over the data folder."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    async def open(self, recording: str) -> RecordingFile | None:
+        found = await self._server.read(self._server.files.open, recording)
+        return None if found is None else RecordingFile(self._server, found)
+
+
+def _page(page: deps.Page) -> stored.Page:
+    return stored.Page(size=page.size, token=page.token)
+
+
+def _listing(listing: stored.Listing) -> deps.Listing:
+    return deps.Listing(rows=listing.items, next_page_token=listing.next_page_token)
