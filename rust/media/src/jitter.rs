@@ -31,6 +31,9 @@ pub const CONCEAL_TICKS: u32 = 3;
 /// Time between a packet's arrival and its tick that is kept, in samples (1 ms): phase jitter of a clean network.
 const MARGIN: i64 = 8;
 
+/// Headroom below which there is no time left to wait for silence (0.25 ms).
+const URGENT: i64 = 2;
+
 /// What the headroom must exceed its least by before a frame is dropped (2 ms), or drift would be followed to and fro.
 const HYSTERESIS: i64 = 16;
 
@@ -125,8 +128,10 @@ pub struct JitterBuffer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
     Keep,
-    /// A frame more between arrival and playing.
-    Longer,
+    /// A frame more between arrival and playing, `urgent` if packets come too late already.
+    Longer {
+        urgent: bool,
+    },
     /// A frame less, `urgent` if more than one.
     Shorter {
         urgent: bool,
@@ -326,7 +331,9 @@ impl JitterBuffer {
         };
         let headroom = self.headroom(now, transit);
         let wish = if headroom < MARGIN && self.end - self.cursor + FRAME <= DEPTH_MAX {
-            Wish::Longer
+            Wish::Longer {
+                urgent: headroom < URGENT,
+            }
         } else if headroom >= FRAME + MARGIN + HYSTERESIS {
             Wish::Shorter {
                 urgent: headroom >= 2 * FRAME + MARGIN + HYSTERESIS,
@@ -334,7 +341,9 @@ impl JitterBuffer {
         } else {
             Wish::Keep
         };
-        if matches!(wish, Wish::Longer) != matches!(self.wish, Wish::Longer) || wish == Wish::Keep {
+        if matches!(wish, Wish::Longer { .. }) != matches!(self.wish, Wish::Longer { .. })
+            || wish == Wish::Keep
+        {
             self.waited = 0;
         }
         self.wish = wish;
@@ -348,11 +357,11 @@ impl JitterBuffer {
         self.waited += 1;
         let silent = self.is_silent(self.cursor);
         match self.wish {
-            Wish::Longer if silent => {
+            Wish::Longer { .. } if silent => {
                 self.adjusted();
                 Some(Playout::Silence)
             }
-            Wish::Longer if self.waited > STRETCH_PATIENCE => {
+            Wish::Longer { urgent: true } if self.waited > STRETCH_PATIENCE => {
                 self.adjusted();
                 self.concealed_samples += FRAME as u64;
                 Some(Playout::Conceal {
