@@ -1,0 +1,350 @@
+"""The HTTP application: what happens to every request, whatever it asks for.
+
+    Door        a request id, the key taken out of the address, HEAD, headers that every answer has, metrics
+    └─ Litestar routing (404, 405)
+       └─ endpoint   one per row of `operations`: key, ids, parameters, body; then its function in `handlers`
+
+Each error leaves as a problem document (`problems`). The access key is taken out of the ASGI scope by `Door` before
+anything else sees it, so that no log line of any server can hold it.
+"""
+
+import os
+import re
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import unquote_plus
+
+import msgspec
+import structlog
+from litestar import Litestar, Request, Response
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
+from litestar.response.base import ASGIResponse
+
+from ..core.errors import Refusal
+from ..store.errors import StoreError
+from . import decode, docs, metrics, openapi, problems
+from .deps import ApiDeps
+from .handlers import Answer, Asked, Handlers
+from .operations import OPERATIONS, Operation, ids_of
+from .problems import CATALOGUE, Problem
+from .reply import FileReply, Reply
+
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+
+KEY_MAX = 512
+"""Characters of an access key that are looked at."""
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_KEY_PARAMETERS = ("token", "accesskey")
+"""In the order in which they win; the header comes last."""
+
+_log = structlog.get_logger("plenary.api")
+_encoder = msgspec.json.Encoder()
+
+
+class Exchange:
+    """One request and its answer, as `Door` sees them. It is in the scope under `plenary`."""
+
+    __slots__ = ("head", "key", "path", "request_id")
+
+    def __init__(self, request_id: str, path: str, key: str | None, head: bool) -> None:
+        self.request_id = request_id
+        self.path = path
+        self.key = key
+        self.head = head
+
+
+def create_app(deps: ApiDeps) -> "ASGIApp":
+    """The ASGI application of the REST API."""
+    handlers = Handlers(deps)
+    pages = _Pages(deps)
+    endpoints: list[HTTPRouteHandler] = []
+    for operation in OPERATIONS:
+        source = pages if hasattr(pages, operation.name) else handlers
+        endpoints.append(_endpoint(operation, getattr(source, operation.name), deps))
+    endpoints += [_options(path) for path in dict.fromkeys(operation.path for operation in OPERATIONS)]
+    app = Litestar(
+        route_handlers=cast(Any, endpoints),
+        exception_handlers=cast(Any, {Exception: _routing_failed}),
+        openapi_config=None,
+        logging_config=None,
+        debug=False,
+    )
+    return Door(app, deps)
+
+
+class Door:
+    """The outermost layer. Kept thin: it is passed by every request."""
+
+    def __init__(self, app: Litestar, deps: ApiDeps) -> None:
+        self._app = app
+        self._clock = deps.clock
+        self._metrics = deps.metrics
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = self._clock()
+        method = scope["method"]
+        head = method == "HEAD"
+        key = _take_key(scope)
+        if head:  # the server below still has to know that it is one
+            scope = cast("HTTPScope", {**scope, "method": "GET"})
+        exchange = Exchange(_request_id(scope), scope["path"], key, head)
+        cast(dict[str, Any], scope)["plenary"] = exchange
+        extra = [(b"x-request-id", exchange.request_id.encode()), (b"x-content-type-options", b"nosniff")]
+        if exchange.path.startswith("/v1.0"):
+            extra += _API_HEADERS if scope["method"] != "OPTIONS" else [*_API_HEADERS, *_PREFLIGHT_HEADERS]
+        status = 500
+
+        async def forward(message: "Message") -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = list(message["headers"])
+                if not any(name == b"cache-control" for name, _ in headers):
+                    headers.append(_NO_STORE)
+                message["headers"] = headers + extra
+            elif head and message["type"] == "http.response.body":
+                message["body"] = b""
+            await send(message)
+
+        try:
+            await self._app(scope, receive, forward)
+        finally:
+            route = cast(dict[str, Any], scope).get("path_template") or "none"
+            self._metrics.answered(_known(method), route, status, self._clock() - began)
+
+
+_NO_STORE = (b"cache-control", b"no-store")
+_API_HEADERS = [
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"x-request-id, content-range, etag"),
+]
+"""Pages of any origin may ask, as credentials are only ever given explicitly: no cookie can be abused."""
+_PREFLIGHT_HEADERS = [
+    (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, DELETE"),
+    (b"access-control-allow-headers", b"authorization, content-type, range, x-request-id"),
+    (b"access-control-max-age", b"86400"),
+]
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+
+
+def _known(method: str) -> str:
+    """A method as a metric's label: clients may invent any."""
+    return method if method in _METHODS else "other"
+
+
+def _request_id(scope: "Scope") -> str:
+    """The client's own id of the request if it is a plain word, else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return value.decode("ascii")
+    return os.urandom(16).hex()
+
+
+def _take_key(scope: "Scope") -> str | None:
+    """The access key, which is taken out of the query on the way."""
+    query = scope["query_string"]
+    if b"token" in query or b"accesskey" in query or b"%" in query:
+        given: dict[str, str] = {}
+        rest: list[bytes] = []
+        for part in query.split(b"&"):
+            name, _, value = part.partition(b"=")
+            plain = unquote_plus(name.decode("latin-1"))
+            if plain in _KEY_PARAMETERS:
+                given.setdefault(plain, unquote_plus(value.decode("latin-1")))
+            else:
+                rest.append(part)
+        if given:
+            scope["query_string"] = b"&".join(rest)
+            return next(given[name] for name in _KEY_PARAMETERS if name in given)
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            scheme, _, key = value.decode("latin-1").strip().partition(" ")
+            return key.strip() if scheme.lower() == "bearer" else None
+    return None
+
+
+class _Pages:
+    """The operations that describe the API and the server itself. What doesn't change is made once."""
+
+    def __init__(self, deps: ApiDeps) -> None:
+        self._metrics = deps.metrics
+        document = openapi.document(deps.version)
+        self._openapi = _encoder.encode(document)
+        self._docs = docs.reference(document)
+        self._docs_errors = docs.errors(deps.version)
+
+    async def metrics(self, asked: Asked) -> Answer:  # noqa: ARG002
+        return Reply(self._metrics.text(), media_type=metrics.CONTENT_TYPE)
+
+    async def openapi_json(self, asked: Asked) -> Answer:  # noqa: ARG002
+        return Reply(self._openapi)
+
+    async def docs(self, asked: Asked) -> Answer:  # noqa: ARG002
+        return Reply(self._docs, media_type="text/html", headers=docs.HEADERS)
+
+    async def docs_errors(self, asked: Asked) -> Answer:  # noqa: ARG002
+        return Reply(self._docs_errors, media_type="text/html", headers=docs.HEADERS)
+
+
+def _endpoint(operation: Operation, handler: Callable[[Asked], Awaitable[Answer]], deps: ApiDeps) -> HTTPRouteHandler:
+    """The checks that the row of the table asks for, around its function."""
+    ids = ids_of(operation)
+    id_name = ids[0] if ids else None
+    public = operation.public or (operation.name == "metrics" and deps.open_metrics)
+    strict = operation.path.startswith("/v1.0")
+    parameters = frozenset(parameter.name for parameter in operation.query)
+    decoder = msgspec.json.Decoder(operation.body) if operation.body else None
+    customer_of = deps.customer_of
+
+    async def checked(request: Request[Any, Any, Any], exchange: Exchange) -> Asked:
+        scope = request.scope
+        customer = ""
+        if not public:
+            customer = await _authenticated(exchange.key, customer_of)
+        id = decode.uuid(scope["path_params"][id_name], id_name) if id_name else ""
+        query = decode.parse_query(scope["query_string"] if strict else b"")
+        for name in query:
+            if name not in parameters:
+                name = decode.printable(name)
+                raise Problem("unknown_parameter", f"There is no parameter '{name}' here.", pointer=f"/{name}")
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        body = None
+        if decoder is not None:
+            raw = await _body(request.receive, headers.get("content-length", ""))
+            body = decode.decode(raw, headers.get("content-type", ""), decoder, required=operation.body_required)
+        return Asked(customer=customer, id=id, query=query, body=body, headers=headers)
+
+    async def endpoint(request: Request[Any, Any, Any]) -> ASGIResponse:
+        exchange: Exchange = cast(Any, request.scope)["plenary"]
+        try:
+            answer = await handler(await checked(request, exchange))
+        except (Problem, Refusal) as error:
+            return _problem(error, exchange)
+        except Exception as error:
+            return _unexpected(error, exchange, operation.name)
+        if isinstance(answer, bytes):
+            return Reply(answer)
+        if isinstance(answer, Reply | FileReply):
+            return answer
+        return Reply(_encoder.encode(answer))
+
+    endpoint.__name__ = operation.name
+    return HTTPRouteHandler(
+        _litestar_path(operation.path), http_method=operation.method, status_code=200, name=operation.name
+    )(endpoint)
+
+
+def _options(path: str) -> HTTPRouteHandler:
+    """What can be asked of this path; also the preflight of browsers."""
+    methods = [operation.method for operation in OPERATIONS if operation.path == path]
+    allow = ", ".join(name for name in ("GET", "HEAD", "POST", "PUT", "DELETE") if _allows(", ".join(methods), name))
+
+    async def options(request: Request[Any, Any, Any]) -> ASGIResponse:  # noqa: ARG001
+        return Reply(b"", status=204, headers={"allow": f"{allow}, OPTIONS"})
+
+    return HTTPRouteHandler(_litestar_path(path), http_method="OPTIONS", status_code=204)(options)
+
+
+def _litestar_path(path: str) -> str:
+    return re.sub(r"{(\w+)}", r"{\1:str}", path)
+
+
+async def _authenticated(key: str | None, customer_of: Callable[[str], Awaitable[str | None]]) -> str:
+    if not key:
+        raise Problem(
+            "authentication_required",
+            "Send your access key: 'Authorization: Bearer KEY', or '?accesskey=KEY'.",
+            headers={"www-authenticate": 'Bearer realm="plenary"'},
+        )
+    customer = await customer_of(key) if len(key) <= KEY_MAX else None
+    if customer is None:
+        raise Problem(
+            "invalid_credentials",
+            "This access key is not valid.",
+            headers={"www-authenticate": 'Bearer realm="plenary", error="invalid_token"'},
+        )
+    return customer
+
+
+async def _body(receive: "Receive", content_length: str) -> bytes:
+    """The body, which is never read beyond its limit: the connection is closed instead."""
+    if content_length.isdigit() and int(content_length[:20]) > decode.BODY_MAX:
+        raise _too_large()
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Problem("bad_request", "The connection ended before the body did.")
+        message = cast(dict[str, Any], message)
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size > decode.BODY_MAX:
+            raise _too_large()
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _too_large() -> Problem:
+    return Problem(
+        "body_too_large",
+        f"A body may have {decode.BODY_MAX} bytes.",
+        headers={"connection": "close"},
+    )
+
+
+def _problem(error: Problem | Refusal, exchange: Exchange) -> Reply:
+    headers: dict[str, str] = {}
+    if isinstance(error, Problem):
+        kind, detail, pointer, headers = error.kind, error.detail, error.pointer, error.headers
+    else:
+        kind, detail, pointer = problems.of_refusal(error)
+    body = problems.encode(kind, detail, pointer, path=exchange.path, request_id=exchange.request_id)
+    return Reply(body, status=kind.status, media_type=problems.MEDIA_TYPE, headers=headers)
+
+
+def _unexpected(error: Exception, exchange: Exchange, operation: str) -> Reply:
+    """Our fault: all of it goes to the log, nothing of it to the client."""
+    _log.error("request failed", request_id=exchange.request_id, operation=operation, exc_info=error)
+    if isinstance(error, StoreError):
+        return _problem(Problem("unavailable", "The server can't read its database now."), exchange)
+    return _problem(
+        Problem("internal_error", f"Something went wrong in the server: request {exchange.request_id}."), exchange
+    )
+
+
+def _routing_failed(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """What Litestar found wrong before any endpoint was asked."""
+    reply = _of_routing(error, cast(Any, request.scope)["plenary"])
+    headers = {name: value for name, value in reply.headers.items() if name != "content-type"}
+    return Response(reply.body, status_code=reply.status_code, media_type=problems.MEDIA_TYPE, headers=headers)
+
+
+def _of_routing(error: Exception, exchange: Exchange) -> Reply:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    if status == 404:
+        path = decode.printable(exchange.path)
+        return _problem(Problem("route_not_found", f"There is nothing at {path}. See /docs."), exchange)
+    if status == 405:
+        allow = (cast(HTTPException, error).headers or {}).get("allow", "")
+        methods = [name for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS") if _allows(allow, name)]
+        detail = f"This address knows {', '.join(methods)}."
+        return _problem(Problem("method_not_allowed", detail, headers={"allow": ", ".join(methods)}), exchange)
+    if 400 <= status < 500:
+        return _problem(Problem("bad_request", str(cast(HTTPException, error).detail)), exchange)
+    return _unexpected(error, exchange, "routing")
+
+
+def _allows(allow: str, method: str) -> bool:
+    return ("GET" if method == "HEAD" else method) in allow.split(", ")
+
+
+assert all(operation.name.isidentifier() for operation in OPERATIONS)
+assert "internal_error" in CATALOGUE

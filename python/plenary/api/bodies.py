@@ -1,0 +1,158 @@
+"""The bodies that requests carry, and what the core is asked with them.
+
+Their docstrings are the texts of the API documentation. Unknown fields are refused, numbers have bounds; what a name, a
+text or an action's option may hold is the core's to say.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from ..core.ids import ZERO_ID
+from ..core.resources import Action, Address, ConferenceStatus, ConferenceType, Settings
+
+UUID_PATTERN = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+STAMP_PATTERN = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}$"
+
+SECONDS_MAX = 2**31
+"""68 years. Beyond it a deadline is a mistake in the unit."""
+
+Uuid = Annotated[str, msgspec.Meta(pattern=UUID_PATTERN, max_length=36)]
+Stamp = Annotated[str, msgspec.Meta(pattern=STAMP_PATTERN, max_length=26)]
+Seconds = Annotated[int, msgspec.Meta(ge=0, le=SECONDS_MAX)]
+
+
+class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A request's body."""
+
+
+class ActionBody(Body, frozen=True, kw_only=True):
+    """One step of a flow."""
+
+    id: Uuid = ZERO_ID
+    """A name for this action that others can jump to."""
+    next_id: Uuid = ZERO_ID
+    """Where to go on after this action; the zero id is the next one in the list."""
+    type: str
+    """What to do, such as `talk`."""
+    option: dict[str, Any] = {}
+    """How to do it; each type has its own options."""
+
+    def action(self) -> Action:
+        return Action(id=self.id, next_id=self.next_id, type=self.type, option=self.option)
+
+
+class AddressBody(Body, frozen=True, kw_only=True):
+    """One end of a call."""
+
+    type: Literal["sip", "tel"] = "sip"
+    """How to read `target`."""
+    target: str
+    """`user@host[:port]` for `sip`, `+` and the number for `tel`."""
+    target_name: str = ""
+    """The name that the other phone shows."""
+    name: str = ""
+    """A label of yours."""
+    detail: str = ""
+    """A note of yours."""
+
+    def address(self) -> Address:
+        return Address(
+            type=self.type, target=self.target, target_name=self.target_name, name=self.name, detail=self.detail
+        )
+
+
+class CreateConferenceBody(Body, frozen=True, kw_only=True):
+    """A new conference. Only `type` must be given."""
+
+    type: ConferenceType
+    """`conference`: a room that stays until it is deleted or times out. `connect`: two parties put through."""
+    name: str = ""
+    """Free text."""
+    detail: str = ""
+    """Free text."""
+    data: dict[str, Any] = {}
+    """Yours: stored and returned as given."""
+    timeout: Seconds = 0
+    """Seconds from creation after which the conference terminates by itself; 0: never."""
+    pre_actions: list[ActionBody] = []
+    """Run, in order, for each call that enters, before it is put into the room."""
+    post_actions: list[ActionBody] = []
+    """Run, in order, for each call that leaves the room with the line still up."""
+    settings: Settings = Settings()
+    """What a conference can have beyond these fields. The defaults change nothing."""
+
+
+class UpdateConferenceBody(Body, frozen=True, kw_only=True):
+    """Replaces `name`, `detail`, `data`, `timeout`, `pre_actions`, `post_actions` and `settings`.
+
+    What is left out is reset to its default. The other fields are read-only: they may be there, so that you can send
+    back what you got. `id`, `customer_id` and `type` must then be what they are; the rest is checked for form only.
+    """
+
+    name: str = ""
+    """Free text."""
+    detail: str = ""
+    """Free text."""
+    data: dict[str, Any] = {}
+    """Yours: stored and returned as given."""
+    timeout: Seconds = 0
+    """Seconds from creation after which the conference terminates by itself; 0: never."""
+    pre_actions: list[ActionBody] = []
+    """Run, in order, for each call that enters from now on, before it is put into the room."""
+    post_actions: list[ActionBody] = []
+    """Run, in order, for each call that leaves the room with the line still up."""
+    settings: Settings = Settings()
+    """What a conference can have beyond these fields."""
+    id: Uuid | msgspec.UnsetType = msgspec.UNSET
+    """Read-only."""
+    customer_id: Uuid | msgspec.UnsetType = msgspec.UNSET
+    """Read-only."""
+    type: ConferenceType | msgspec.UnsetType = msgspec.UNSET
+    """Read-only."""
+    status: ConferenceStatus | msgspec.UnsetType = msgspec.UNSET
+    """Read-only."""
+    conferencecall_ids: list[Uuid] | msgspec.UnsetType = msgspec.UNSET
+    """Read-only."""
+    recording_id: Uuid | msgspec.UnsetType = msgspec.UNSET
+    """Read-only."""
+    recording_ids: list[Uuid] | msgspec.UnsetType = msgspec.UNSET
+    """Read-only."""
+    tm_create: Stamp | msgspec.UnsetType = msgspec.UNSET
+    """Read-only."""
+    tm_update: Stamp | msgspec.UnsetType = msgspec.UNSET
+    """Read-only."""
+    tm_delete: Stamp | msgspec.UnsetType = msgspec.UNSET
+    """Read-only."""
+    transcribe_id: Uuid | msgspec.UnsetType = msgspec.UNSET
+    """Read-only."""
+    transcribe_ids: list[Uuid] | msgspec.UnsetType = msgspec.UNSET
+    """Read-only."""
+    tm_end: Stamp | msgspec.UnsetType = msgspec.UNSET
+    """Read-only."""
+
+
+class StartRecordingBody(Body, frozen=True, kw_only=True):
+    """How to record. All of it may be left out."""
+
+    format: Literal["wav"] = "wav"
+    """16 bit PCM, mono."""
+    duration: Seconds = 0
+    """Seconds after which it ends by itself; 0: no limit."""
+    end_of_silence: Seconds = 0
+    """Seconds of silence after which it ends by itself; 0: no limit."""
+
+
+class CreateCallsBody(Body, frozen=True, kw_only=True):
+    """Phones to ring."""
+
+    source: AddressBody
+    """Who calls, as the phones show it."""
+    destinations: Annotated[list[AddressBody], msgspec.Meta(min_length=1)]
+    """One call is made to each."""
+    actions: list[ActionBody] = []
+    """Run, in order, for each call once it is answered."""
+
+
+class EmptyBody(Body, frozen=True, kw_only=True):
+    """Nothing."""

@@ -1,0 +1,100 @@
+"""What the API needs from the rest of the server: the typed doors that `create_app` is handed.
+
+Everything that blocks (database, files) is behind an `async` method; whoever implements it chooses the thread.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ..core.events import Request
+from ..core.resources import Resource
+from ..store.views import Listing, Page
+from .metrics import Metrics
+
+Ask = Callable[[Callable[[int], Request]], Awaitable[Resource | list[Resource]]]
+"""Puts a request to the switch: `ask(lambda number: HangUpCall(ask=number, customer=..., call=...))`.
+
+Returns what the `Reply` holds once it is on disk, or raises the `Refusal`.
+"""
+
+
+class Views(Protocol):
+    """`store.views.Views`, each read awaited: what is on disk, of one customer.
+
+    A resource is its JSON as the API sends it. What is another customer's raises `NotFound`, as what never was; a page
+    token that no page gave raises `Invalid`.
+    """
+
+    async def conference(self, customer: str, id: str) -> bytes: ...
+
+    async def conferences(self, customer: str, page: Page) -> Listing: ...
+
+    async def conferencecall(self, customer: str, id: str) -> bytes: ...
+
+    async def conferencecalls(self, customer: str, page: Page, conference: str | None = None) -> Listing:
+        """`conference` None: of all conferences."""
+        ...
+
+    async def recording(self, customer: str, id: str) -> bytes: ...
+
+    async def recordings(self, customer: str, page: Page) -> Listing: ...
+
+    async def call(self, customer: str, id: str) -> bytes: ...
+
+    async def calls(self, customer: str, page: Page) -> Listing: ...
+
+    async def events(self, customer: str, after: int, limit: int, conference: str | None) -> list[tuple[int, bytes]]:
+        """Up to `limit` entries of the log beyond position `after`, in order: (position, JSON of the `LogEntry`)."""
+        ...
+
+
+class LogTail(Protocol):
+    """The end of the event log, of all customers together."""
+
+    def position(self) -> int:
+        """Position of the last entry on disk, 0 if there is none."""
+        ...
+
+    async def wait(self, after: int, timeout_s: float) -> None:
+        """Returns as soon as `position() > after`, or after `timeout_s`, or when the server is about to end."""
+        ...
+
+
+class RecordingFile(Protocol):
+    """A recording as one WAV file, as long as it was when it was opened."""
+
+    @property
+    def size(self) -> int:
+        """Bytes, header included."""
+        ...
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Exactly `length` bytes from `offset`; both are within the file."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class RecordingFiles(Protocol):
+    async def open(self, recording: str) -> RecordingFile | None:
+        """None: nothing has been written yet, or the files are gone."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiDeps:
+    ask: Ask
+    customer_of: Callable[[str], Awaitable[str | None]]
+    """The customer whose access key this is, None if it is nobody's."""
+    views: Views
+    log: LogTail
+    recordings: RecordingFiles
+    ready: Callable[[], list[str]]
+    """Why the server is not ready to take calls, a sentence each. Empty: it is."""
+    clock: Callable[[], float]
+    """Seconds, monotonic: how long requests take and long polls have left."""
+    version: str
+    metrics: Metrics = field(default_factory=Metrics)
+    open_metrics: bool = False
+    """`/metrics` needs no key. For a listener that only programs on this machine reach."""

@@ -1,0 +1,247 @@
+"""The description of the API as pages to read: `/docs`, made from the OpenAPI document, and `/docs/errors`.
+
+One HTML file each, with its style inside: no script, no font and nothing else from anywhere. Made once, at start.
+"""
+
+import base64
+import hashlib
+import json
+import re
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+from .problems import CATALOGUE
+
+Json = dict[str, Any]
+
+_STYLE = files("plenary.api").joinpath("docs.css").read_text(encoding="utf-8")
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+
+HEADERS = {
+    "content-security-policy": (
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-cache",
+}
+
+_VERBS = ("get", "post", "put", "delete")
+_STATUSES = {
+    400: "The request is wrong in itself",
+    401: "Who are you?",
+    404: "Not there, or not yours",
+    405: "Not that way",
+    409: "Not at this moment",
+    413: "Too much",
+    415: "Not in this form",
+    416: "Not that part",
+    429: "A limit is reached",
+    500: "Our fault",
+    503: "Not now",
+}
+
+
+def reference(document: Json) -> bytes:
+    """The page that describes every operation and every resource."""
+    operations = _operations(document)
+    tags: list[Json] = document["tags"]
+    schemas: dict[str, Json] = document["components"]["schemas"]
+    parts = [
+        f"<h1>{escape(document['info']['title'])}</h1>",
+        f'<p class="lead">{escape(document["info"]["summary"])}</p>',
+        *(f"<p>{prose(text)}</p>" for text in document["info"]["description"].split("\n\n")),
+        '<p>The same for programs: <a href="/openapi.json">openapi.json</a> (OpenAPI 3.1).</p>',
+    ]
+    for tag in tags:
+        parts.append(f'<h2 id="{_slug(tag["name"])}">{escape(tag["name"])}</h2><p>{prose(tag["description"])}</p>')
+        parts += [
+            _operation(verb, path, operation)
+            for verb, path, operation in operations
+            if operation["tags"] == [tag["name"]]
+        ]
+    parts.append('<h2 id="schemas">Bodies and resources</h2>')
+    parts += [_schema(name, schema) for name, schema in schemas.items()]
+    nav = "".join(
+        _nav_group(
+            tag["name"],
+            [(op["operationId"], op["summary"]) for _, _, op in operations if op["tags"] == [tag["name"]]],
+        )
+        for tag in tags
+    )
+    nav += _nav_group("Bodies and resources", [(f"schema-{name}", name) for name in schemas])
+    return _page("Plenary API", document["info"]["version"], nav, "".join(parts))
+
+
+def errors(version: str) -> bytes:
+    """The page that `type` of each problem points to."""
+    by_status: dict[int, list[str]] = {}
+    for code, kind in CATALOGUE.items():
+        by_status.setdefault(kind.status, []).append(code)
+    parts = [
+        "<h1>Errors</h1>",
+        '<p class="lead">Every error has a stable code. This is what each means and what to do about it.</p>',
+        "<p>They come as <code>application/problem+json</code> (RFC 9457). Branch on <code>code</code>, show "
+        "<code>detail</code> to people, and look at <code>errors</code> for the fields at fault. "
+        "A code that is not listed here means what its HTTP status says.</p>",
+    ]
+    for status, codes in sorted(by_status.items()):
+        parts.append(f'<h2 id="status-{status}">{status}: {escape(_STATUSES[status])}</h2>')
+        for code in codes:
+            kind = CATALOGUE[code]
+            parts.append(
+                f'<article id="{code}"><h3><code>{code}</code></h3><p><strong>{escape(kind.title)}</strong></p>'
+                f"<p>{prose(kind.fix)}</p></article>"
+            )
+    nav = "".join(
+        _nav_group(f"{status}", [(code, code) for code in codes]) for status, codes in sorted(by_status.items())
+    )
+    return _page("Plenary API: errors", version, nav, "".join(parts))
+
+
+def prose(text: str) -> str:
+    """Text with `code`, **strong** and [links](/to) of ours, as HTML. Everything else in it is text."""
+    html = escape(re.sub(r"\s+", " ", text))
+    html = re.sub(r"`([^`]+)`", r"<code>\1</code>", html)
+    html = re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", html)
+    return re.sub(r"\[([^\]]+)\]\((/[\w/#.-]*)\)", r'<a href="\2">\1</a>', html)
+
+
+def _page(title: str, version: str, nav: str, main: str) -> bytes:
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
+        '<a class="skip" href="#main">To the text</a><div class="frame"><nav aria-label="Contents">'
+        f'<a class="brand" href="/docs">Plenary</a><span class="version">{escape(version)}</span>'
+        '<h2>Pages</h2><ul><li><a href="/docs">Reference</a></li><li><a href="/docs/errors">Errors</a></li></ul>'
+        f'{nav}</nav><main id="main">{main}</main></div></body></html>'
+    ).encode()
+
+
+def _nav_group(title: str, links: list[tuple[str, str]]) -> str:
+    items = "".join(f'<li><a href="#{escape(target)}">{escape(text)}</a></li>' for target, text in links)
+    return f"<h2>{escape(title)}</h2><ul>{items}</ul>"
+
+
+def _operations(document: Json) -> list[tuple[str, str, Json]]:
+    return [(verb, path, item[verb]) for path, item in document["paths"].items() for verb in _VERBS if verb in item]
+
+
+def _operation(verb: str, path: str, operation: Json) -> str:
+    public = '<span class="tag">no key needed</span>' if operation.get("security") == [] else ""
+    parts = [
+        f'<article id="{operation["operationId"]}"><h3>{escape(operation["summary"])}{public}</h3>',
+        f'<p class="route"><span class="verb {verb}">{verb.upper()}</span>{escape(path)}</p>',
+    ]
+    if "description" in operation:
+        parts.append(f"<p>{prose(operation['description'])}</p>")
+    parameters: list[Json] = [p for p in operation.get("parameters", []) if p["in"] != "path"]
+    if parameters:
+        rows = "".join(
+            f"<tr><td><code>{escape(p['name'])}</code></td><td class=type>{escape(_type(p['schema']))}</td>"
+            f"<td>{prose(p['description'])}{_default(p['schema'])}</td></tr>"
+            for p in parameters
+        )
+        parts.append(f"<h4>Parameters</h4>{_table(rows)}")
+    example: Any = None
+    if "requestBody" in operation:
+        content: Json = operation["requestBody"]["content"]["application/json"]
+        example = content.get("example")
+        needed = "" if operation["requestBody"]["required"] else " (optional)"
+        parts.append(f"<h4>Body</h4><p>{_link(content['schema'])}{needed}</p>")
+    parts.append(f"<h4>Try it</h4>{_code(_curl(verb, path, operation, example))}")
+    ok: Json = operation["responses"]["200"]["content"]
+    media_type, answer = next(iter(ok.items()))
+    what = _link(answer["schema"]) if "$ref" in answer["schema"] else f"<code>{escape(media_type)}</code>"
+    parts.append(f"<h4>Answer</h4><p>200, {what}</p>")
+    if "example" in answer:
+        shown = json.dumps(answer["example"], indent=2, ensure_ascii=False)
+        parts.append(f"<details><summary>Example</summary>{_code(shown)}</details>")
+    codes = [
+        (status, code)
+        for status, response in operation["responses"].items()
+        for code in response.get("content", {}).get("application/problem+json", {}).get("examples", {})
+    ]
+    links = "".join(f'<li><a href="/docs/errors#{code}">{status} {code}</a></li>' for status, code in codes)
+    parts.append(f'<details><summary>Errors ({len(codes)})</summary><ul class="codes">{links}</ul></details></article>')
+    return "".join(parts)
+
+
+def _curl(verb: str, path: str, operation: Json, example: Any) -> str:
+    ids = {p["name"]: p["example"] for p in operation.get("parameters", []) if p["in"] == "path"}
+    address = re.sub(r"{(\w+)}", lambda match: ids[match[1]], path)
+    words = ["curl"]
+    if verb != "get":
+        words.append(f"-X {verb.upper()}")
+    words.append(f"http://127.0.0.1:8080{address}")
+    if operation.get("security") != []:
+        words.append("-H 'Authorization: Bearer YOUR_KEY'")
+    if example is not None:
+        words.append("-H 'Content-Type: application/json'")
+        words.append("-d '" + json.dumps(example, indent=2).replace("'", "'\\''") + "'")
+    if operation["operationId"] == "download_recording":
+        words.append("-o recording.wav")
+    first = 2 if verb == "get" else 3
+    return " \\\n  ".join([" ".join(words[:first]), *words[first:]])
+
+
+def _schema(name: str, schema: Json) -> str:
+    parts = [f'<article id="schema-{name}"><h3>{escape(name)}</h3>']
+    if "description" in schema:
+        parts.append(f"<p>{prose(schema['description'])}</p>")
+    if "enum" in schema:
+        parts.append("<p>One of " + ", ".join(f"<code>{escape(value)}</code>" for value in schema["enum"]) + ".</p>")
+    required: list[str] = schema.get("required", []) if schema.get("additionalProperties") is False else []
+    rows = "".join(
+        f"<tr><td><code>{escape(field)}</code>{'<span class=must>required</span>' if field in required else ''}</td>"
+        f"<td class=type>{_type_html(found)}</td><td>{prose(found.get('description', ''))}</td></tr>"
+        for field, found in schema.get("properties", {}).items()
+    )
+    if rows:
+        parts.append(_table(rows))
+    return "".join(parts) + "</article>"
+
+
+def _table(rows: str) -> str:
+    head = "<tr><th scope=col>Name</th><th scope=col>Type</th><th scope=col>Meaning</th></tr>"
+    return f'<div class="scroll" tabindex="0"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
+
+
+def _code(text: str) -> str:
+    return f'<pre tabindex="0"><code>{escape(text)}</code></pre>'
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"\W+", "-", name.lower())
+
+
+def _name(schema: Json) -> str:
+    return schema["$ref"].rpartition("/")[2]
+
+
+def _link(schema: Json) -> str:
+    return f'<a href="#schema-{_name(schema)}">{_name(schema)}</a>'
+
+
+def _type_html(schema: Json) -> str:
+    if "$ref" in schema:
+        return _link(schema)
+    if "anyOf" in schema:
+        return " or ".join(_type_html(option) for option in schema["anyOf"])
+    if schema.get("type") == "array":
+        return f"{_type_html(schema.get('items', {}))}[]"
+    return escape(_type(schema))
+
+
+def _type(schema: Json) -> str:
+    if schema.get("format") == "uuid":
+        return "uuid"
+    if "enum" in schema:
+        return " | ".join(schema["enum"])
+    return schema.get("type", "any")
+
+
+def _default(schema: Json) -> str:
+    return f" Default: {schema['default']}." if "default" in schema else ""

@@ -1,0 +1,160 @@
+"""The examples of the documentation. They are values of the real types, so they can't be out of date."""
+
+from typing import Any
+
+import msgspec
+
+from ..core.ids import NEVER, ZERO_ID
+from ..core.resources import (
+    Action,
+    Address,
+    Call,
+    CallDirection,
+    CallStatus,
+    Conference,
+    Conferencecall,
+    ConferencecallStatus,
+    ConferenceStatus,
+    ConferenceType,
+    LogEntry,
+    Recording,
+    RecordingStatus,
+)
+
+CUSTOMER_ID = "6a1f3a1e-93a3-4a41-8d9e-7b7d1f0f5b22"
+CONFERENCE_ID = "99accfb7-c0dd-4a54-997d-dd18af7bc280"
+CONFERENCECALL_ID = "5b7c9d0e-12f3-4c56-8a9b-0c1d2e3f4a5b"
+RECORDING_ID = "c3f1a6d2-7e84-4b0c-9d5a-1f2e3d4c5b6a"
+CALL_ID = "0e8d7c6b-5a49-4382-9170-6f5e4d3c2b1a"
+
+
+_CREATED = "2026-02-03 06:08:56.672025"
+_LATER = "2026-02-03 06:09:21.004310"
+
+
+def _built(value: msgspec.Struct) -> dict[str, Any]:
+    return msgspec.to_builtins(value)
+
+
+CREATE_CONFERENCE: dict[str, Any] = {
+    "type": "conference",
+    "name": "test conference",
+    "detail": "test conference for example.",
+    "data": {},
+    "timeout": 0,
+    "pre_actions": [
+        {
+            "type": "talk",
+            "option": {"text": "Hello. Welcome to the test conference.", "gender": "female", "language": "en-US"},
+        }
+    ],
+    "post_actions": [
+        {
+            "type": "talk",
+            "option": {
+                "text": "The conference has closed. Thank you. Good bye.",
+                "gender": "female",
+                "language": "en-US",
+            },
+        }
+    ],
+}
+
+UPDATE_CONFERENCE: dict[str, Any] = {
+    **{key: value for key, value in CREATE_CONFERENCE.items() if key != "type"},
+    "name": "weekly",
+    "timeout": 3600,
+}
+
+START_RECORDING: dict[str, Any] = {"format": "wav", "duration": 3600, "end_of_silence": 0}
+
+CREATE_CALLS: dict[str, Any] = {
+    "source": {"type": "sip", "target": "desk@example.org", "target_name": "Front desk"},
+    "destinations": [{"type": "sip", "target": "alice@192.0.2.10:5060"}],
+    "actions": [{"type": "conference_join", "option": {"conference_id": CONFERENCE_ID}}],
+}
+
+
+def conference(status: ConferenceStatus = ConferenceStatus.PROGRESSING, *, recording: bool = False) -> dict[str, Any]:
+    actions = [
+        [Action(type=action["type"], option=action["option"]) for action in CREATE_CONFERENCE[name]]
+        for name in ("pre_actions", "post_actions")
+    ]
+    started = status is ConferenceStatus.STARTING
+    return _built(
+        Conference(
+            id=CONFERENCE_ID,
+            customer_id=CUSTOMER_ID,
+            type=ConferenceType.CONFERENCE,
+            status=status,
+            name="test conference",
+            detail="test conference for example.",
+            pre_actions=actions[0],
+            post_actions=actions[1],
+            conferencecall_ids=[] if started else [CONFERENCECALL_ID],
+            recording_id=RECORDING_ID if recording else ZERO_ID,
+            recording_ids=[RECORDING_ID] if recording else [],
+            tm_create=_CREATED,
+            tm_update=NEVER if started else _LATER,
+        )
+    )
+
+
+CONFERENCECALL = _built(
+    Conferencecall(
+        id=CONFERENCECALL_ID,
+        customer_id=CUSTOMER_ID,
+        conference_id=CONFERENCE_ID,
+        reference_id=CALL_ID,
+        status=ConferencecallStatus.JOINED,
+        tm_create=_CREATED,
+        tm_update=_LATER,
+    )
+)
+
+RECORDING = _built(
+    Recording(
+        id=RECORDING_ID,
+        customer_id=CUSTOMER_ID,
+        reference_type="conference",
+        reference_id=CONFERENCE_ID,
+        status=RecordingStatus.RECORDING,
+        tm_start=_LATER,
+        tm_create=_CREATED,
+        tm_update=_LATER,
+        parts=1,
+    )
+)
+
+CALL = _built(
+    Call(
+        id=CALL_ID,
+        customer_id=CUSTOMER_ID,
+        source=Address(target="desk@example.org", target_name="Front desk"),
+        destination=Address(target="alice@192.0.2.10:5060"),
+        status=CallStatus.DIALING,
+        direction=CallDirection.OUTGOING,
+        tm_create=_CREATED,
+    )
+)
+
+EVENTS: dict[str, Any] = {
+    "result": [
+        {
+            "position": 4711,
+            **_built(
+                LogEntry(
+                    id="f0e1d2c3-b4a5-4697-8889-7a6b5c4d3e2f",
+                    type="conferencecall_joined",
+                    customer_id=CUSTOMER_ID,
+                    conference_id=CONFERENCE_ID,
+                    number=7,
+                    tm=_LATER,
+                    cause="pre_actions are done",
+                    data=msgspec.convert(CONFERENCECALL, Conferencecall),
+                )
+            ),
+        }
+    ],
+    "next_position": 4711,
+}

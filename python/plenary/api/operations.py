@@ -1,0 +1,542 @@
+"""The table of operations: each with its route, parameters, body, answer and errors.
+
+Routing, checking of requests, the OpenAPI document and the tests that run over every operation are made from this
+table. A new operation is one row here and one function of the same name in `handlers`.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from ..core.resources import Call, Conference, Conferencecall, ConferenceStatus, LogEntry, Recording
+from . import examples
+from .bodies import (
+    Body,
+    CreateCallsBody,
+    CreateConferenceBody,
+    EmptyBody,
+    StartRecordingBody,
+    UpdateConferenceBody,
+)
+
+PAGE_SIZE_MAX = 100
+PAGE_SIZE_DEFAULT = 10
+EVENTS_MAX = 1000
+"""Entries in one answer: at 2 KB each, an answer stays in the megabytes."""
+EVENTS_DEFAULT = 100
+WAIT_MAX_S = 60
+"""How long a request may wait for events: below the idle limits of the usual proxies."""
+POSITION_MAX = 2**63 - 1
+
+
+class ConferencePage(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of conferences, newest first."""
+
+    result: list[Conference]
+    next_page_token: str
+    """What to send as `page_token` for the next page; empty: this is the last one."""
+
+
+class ConferencecallPage(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of conferencecalls, newest first."""
+
+    result: list[Conferencecall]
+    next_page_token: str
+    """What to send as `page_token` for the next page; empty: this is the last one."""
+
+
+class RecordingPage(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of recordings, newest first."""
+
+    result: list[Recording]
+    next_page_token: str
+    """What to send as `page_token` for the next page; empty: this is the last one."""
+
+
+class CallPage(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of calls, newest first."""
+
+    result: list[Call]
+    next_page_token: str
+    """What to send as `page_token` for the next page; empty: this is the last one."""
+
+
+class CreatedCalls(msgspec.Struct, frozen=True, kw_only=True):
+    """The calls that were started."""
+
+    calls: list[Call]
+    """One for each destination, in their order."""
+    groupcalls: list[Any] = []
+    """Always empty: no destination type rings a group."""
+
+
+AnyResource = Annotated[
+    Any,
+    msgspec.Meta(
+        extra_json_schema={
+            "anyOf": [
+                *(
+                    {"$ref": f"#/components/schemas/{kind.__name__}"}
+                    for kind in (Conference, Conferencecall, Call, Recording)
+                ),
+                {"type": "null"},
+            ]
+        }
+    ),
+]
+"""For the description only: answers are put together from JSON that is there already."""
+
+
+class LoggedEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened, with the resource as it was after it."""
+
+    position: int
+    """Place in the log, growing; not gapless for one reader."""
+    id: str
+    type: str
+    """What happened, such as `conferencecall_joined`."""
+    customer_id: str
+    conference_id: str
+    """The conference that it belongs to; the zero id: none."""
+    number: int
+    """Gapless from 1 within its conference; 0 for what belongs to none."""
+    tm: str
+    cause: str
+    """What brought it about, in words."""
+    data: AnyResource
+    """The resource after the change, if one was changed."""
+
+
+class EventPage(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened after a position, oldest first."""
+
+    result: list[LoggedEvent]
+    next_position: int
+    """What to send as `after` next time. Nothing is missed and nothing comes twice."""
+
+
+class Pong(msgspec.Struct, frozen=True, kw_only=True):
+    """The server answers."""
+
+    message: str = "pong"
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """The process is alive."""
+
+    status: str = "ok"
+    version: str
+
+
+class Readiness(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether calls can be taken."""
+
+    ready: bool
+    reasons: list[str]
+    """Why not, a sentence each."""
+
+
+class Parameter(msgspec.Struct, frozen=True, kw_only=True):
+    """A parameter of the query."""
+
+    name: str
+    description: str
+    schema: dict[str, Any]
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    """Name of the function in `handlers`, and `operationId`."""
+    method: Literal["GET", "POST", "PUT", "DELETE"]
+    path: str
+    """With `{conference_id}` and the like for ids."""
+    tag: str
+    summary: str
+    description: str = ""
+    query: tuple[Parameter, ...] = ()
+    body: type[Body] | None = None
+    body_required: bool = True
+    answer: type[msgspec.Struct] | None = None
+    """None: not JSON; `media_type` says what."""
+    media_type: str = "application/json"
+    errors: tuple[str, ...] = ()
+    """Codes that are its own, beside those that every operation of its form has."""
+    public: bool = False
+    """Needs no key."""
+    example: Any = None
+    """A body that works."""
+    answer_example: Any = None
+
+
+PAGE = (
+    Parameter(
+        name="page_size",
+        description=f"How many at most, 1 to {PAGE_SIZE_MAX}.",
+        schema={"type": "integer", "minimum": 1, "maximum": PAGE_SIZE_MAX, "default": PAGE_SIZE_DEFAULT},
+    ),
+    Parameter(
+        name="page_token",
+        description="`next_page_token` of the page before. Without it the list starts at the newest.",
+        schema={"type": "string"},
+    ),
+)
+CONFERENCE_FILTER = Parameter(
+    name="conference_id",
+    description="Only what belongs to this conference.",
+    schema={"type": "string", "format": "uuid"},
+)
+
+_NOT_FOUND = {
+    "{conference_id}": "conference_not_found",
+    "{conferencecall_id}": "conferencecall_not_found",
+    "{recording_id}": "recording_not_found",
+    "{call_id}": "call_not_found",
+}
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        name="create_conference",
+        method="POST",
+        path="/v1.0/conferences",
+        tag="Conferences",
+        summary="Create a conference",
+        description="Answers once the conference is on disk. Phones reach it at `sip:<id>@<host>` and by its "
+        "`settings.aliases`. Its status becomes `progressing` as soon as the room can take calls.",
+        body=CreateConferenceBody,
+        answer=Conference,
+        errors=("limit_reached", "unavailable", "unknown_action", "invalid_option"),
+        example=examples.CREATE_CONFERENCE,
+        answer_example=examples.conference(ConferenceStatus.STARTING),
+    ),
+    Operation(
+        name="list_conferences",
+        method="GET",
+        path="/v1.0/conferences",
+        tag="Conferences",
+        summary="List conferences",
+        description="Newest first. Deleted conferences are not listed, but can still be read by their id.",
+        query=PAGE,
+        answer=ConferencePage,
+        errors=("invalid_page_token",),
+        answer_example={"result": [examples.conference()], "next_page_token": ""},
+    ),
+    Operation(
+        name="get_conference",
+        method="GET",
+        path="/v1.0/conferences/{conference_id}",
+        tag="Conferences",
+        summary="Read a conference",
+        answer=Conference,
+        answer_example=examples.conference(),
+    ),
+    Operation(
+        name="update_conference",
+        method="PUT",
+        path="/v1.0/conferences/{conference_id}",
+        tag="Conferences",
+        summary="Change a conference",
+        description="Replaces all fields that can be changed: **what is left out is reset to its default.** You may "
+        "send back the whole conference as you read it: read-only fields are ignored, as long as they are well-formed "
+        "and `id`, `customer_id` and `type` are the conference's own. A new `timeout` counts from creation. Changed "
+        "actions hold for calls that enter afterwards.",
+        body=UpdateConferenceBody,
+        answer=Conference,
+        errors=("read_only_field", "wrong_state", "unavailable", "unknown_action", "invalid_option"),
+        example=examples.UPDATE_CONFERENCE,
+        answer_example=examples.conference(),
+    ),
+    Operation(
+        name="delete_conference",
+        method="DELETE",
+        path="/v1.0/conferences/{conference_id}",
+        tag="Conferences",
+        summary="End a conference",
+        description="Everybody inside runs the `post_actions` and is hung up. The status is `terminating` until the "
+        "last one has left, then `terminated`.",
+        answer=Conference,
+        errors=("unavailable",),
+        answer_example=examples.conference(ConferenceStatus.TERMINATING),
+    ),
+    Operation(
+        name="start_conference_recording",
+        method="POST",
+        path="/v1.0/conferences/{conference_id}/recording_start",
+        tag="Conferences",
+        summary="Start recording a conference",
+        description="Records the mix of the room. It can be started in an empty room, and begins with the first sound. "
+        "The conference's `recording_id` is the recording.",
+        body=StartRecordingBody,
+        body_required=False,
+        answer=Conference,
+        errors=("wrong_state", "unavailable"),
+        example=examples.START_RECORDING,
+        answer_example=examples.conference(recording=True),
+    ),
+    Operation(
+        name="stop_conference_recording",
+        method="POST",
+        path="/v1.0/conferences/{conference_id}/recording_stop",
+        tag="Conferences",
+        summary="Stop recording a conference",
+        body=EmptyBody,
+        body_required=False,
+        answer=Conference,
+        errors=("wrong_state", "unavailable"),
+        answer_example=examples.conference(),
+    ),
+    Operation(
+        name="list_conferencecalls",
+        method="GET",
+        path="/v1.0/conferencecalls",
+        tag="Participants",
+        summary="List conferencecalls",
+        description="A conferencecall is one stay of one call in one conference. Newest first.",
+        query=(*PAGE, CONFERENCE_FILTER),
+        answer=ConferencecallPage,
+        errors=("invalid_page_token", "invalid_id"),
+        answer_example={"result": [examples.CONFERENCECALL], "next_page_token": ""},
+    ),
+    Operation(
+        name="get_conferencecall",
+        method="GET",
+        path="/v1.0/conferencecalls/{conferencecall_id}",
+        tag="Participants",
+        summary="Read a conferencecall",
+        answer=Conferencecall,
+        answer_example=examples.CONFERENCECALL,
+    ),
+    Operation(
+        name="kick_conferencecall",
+        method="DELETE",
+        path="/v1.0/conferencecalls/{conferencecall_id}",
+        tag="Participants",
+        summary="Take a participant out",
+        description="In whatever state it is. The call then runs the conference's `post_actions`.",
+        answer=Conferencecall,
+        errors=("unavailable",),
+        answer_example=examples.CONFERENCECALL,
+    ),
+    Operation(
+        name="list_recordings",
+        method="GET",
+        path="/v1.0/recordings",
+        tag="Recordings",
+        summary="List recordings",
+        query=PAGE,
+        answer=RecordingPage,
+        errors=("invalid_page_token",),
+        answer_example={"result": [examples.RECORDING], "next_page_token": ""},
+    ),
+    Operation(
+        name="get_recording",
+        method="GET",
+        path="/v1.0/recordings/{recording_id}",
+        tag="Recordings",
+        summary="Read a recording",
+        description="Its status, length and times; the sound is at `/v1.0/recordingfiles/{recording_id}`.",
+        answer=Recording,
+        answer_example=examples.RECORDING,
+    ),
+    Operation(
+        name="delete_recording",
+        method="DELETE",
+        path="/v1.0/recordings/{recording_id}",
+        tag="Recordings",
+        summary="Delete a recording",
+        description="The sound is removed from the disk.",
+        answer=Recording,
+        errors=("wrong_state", "unavailable"),
+        answer_example=examples.RECORDING,
+    ),
+    Operation(
+        name="download_recording",
+        method="GET",
+        path="/v1.0/recordingfiles/{recording_id}",
+        tag="Recordings",
+        summary="Download a recording",
+        description="One WAV file. While it is being recorded, you get what has been written so far. "
+        "One range can be asked for (RFC 9110, section 14), with `If-Range` and the `ETag`.",
+        media_type="audio/wav",
+        errors=("recording_has_no_file", "range_not_satisfiable"),
+    ),
+    Operation(
+        name="create_calls",
+        method="POST",
+        path="/v1.0/calls",
+        tag="Calls",
+        summary="Call phones",
+        description="Rings each destination; each call runs `actions` once it is answered. To pull somebody into a "
+        "conference, let it run `conference_join`.",
+        body=CreateCallsBody,
+        answer=CreatedCalls,
+        errors=("limit_reached", "unavailable", "unknown_action", "invalid_option"),
+        example=examples.CREATE_CALLS,
+        answer_example={"calls": [examples.CALL], "groupcalls": []},
+    ),
+    Operation(
+        name="list_calls",
+        method="GET",
+        path="/v1.0/calls",
+        tag="Calls",
+        summary="List calls",
+        query=PAGE,
+        answer=CallPage,
+        errors=("invalid_page_token",),
+        answer_example={"result": [examples.CALL], "next_page_token": ""},
+    ),
+    Operation(
+        name="get_call",
+        method="GET",
+        path="/v1.0/calls/{call_id}",
+        tag="Calls",
+        summary="Read a call",
+        answer=Call,
+        answer_example=examples.CALL,
+    ),
+    Operation(
+        name="delete_call",
+        method="DELETE",
+        path="/v1.0/calls/{call_id}",
+        tag="Calls",
+        summary="Hang up a call",
+        answer=Call,
+        errors=("wrong_state", "unavailable"),
+        answer_example=examples.CALL,
+    ),
+    Operation(
+        name="hang_up_call",
+        method="POST",
+        path="/v1.0/calls/{call_id}/hangup",
+        tag="Calls",
+        summary="Hang up a call",
+        description="The same as DELETE.",
+        body=EmptyBody,
+        body_required=False,
+        answer=Call,
+        errors=("wrong_state", "unavailable"),
+        answer_example=examples.CALL,
+    ),
+    Operation(
+        name="list_events",
+        method="GET",
+        path="/v1.0/events",
+        tag="Events",
+        summary="Read the event log",
+        description="What happened after a position, oldest first. With `wait_s` the answer waits for something to "
+        "happen. Ask again with `after` set to `next_position`, for ever: you miss nothing, even if you were away for "
+        "a day.",
+        query=(
+            Parameter(
+                name="after",
+                description="Position after which to read; 0: from the beginning.",
+                schema={"type": "integer", "minimum": 0, "maximum": POSITION_MAX, "default": 0},
+            ),
+            Parameter(
+                name="limit",
+                description=f"How many at most, 1 to {EVENTS_MAX}.",
+                schema={"type": "integer", "minimum": 1, "maximum": EVENTS_MAX, "default": EVENTS_DEFAULT},
+            ),
+            Parameter(
+                name="wait_s",
+                description=f"Seconds to wait if there is nothing yet, 0 to {WAIT_MAX_S}.",
+                schema={"type": "integer", "minimum": 0, "maximum": WAIT_MAX_S, "default": 0},
+            ),
+            CONFERENCE_FILTER,
+        ),
+        answer=EventPage,
+        errors=("too_many_long_polls", "invalid_id"),
+        answer_example=examples.EVENTS,
+    ),
+    Operation(
+        name="ping",
+        method="GET",
+        path="/ping",
+        tag="Server",
+        summary="Is anybody there?",
+        answer=Pong,
+        public=True,
+        answer_example={"message": "pong"},
+    ),
+    Operation(
+        name="healthz",
+        method="GET",
+        path="/healthz",
+        tag="Server",
+        summary="Is the process alive?",
+        answer=Health,
+        public=True,
+        answer_example={"status": "ok", "version": "0.1.0"},
+    ),
+    Operation(
+        name="readyz",
+        method="GET",
+        path="/readyz",
+        tag="Server",
+        summary="Can calls be taken?",
+        description="200 if so, else 503 with the reasons.",
+        answer=Readiness,
+        public=True,
+        answer_example={"ready": True, "reasons": []},
+    ),
+    Operation(
+        name="metrics",
+        method="GET",
+        path="/metrics",
+        tag="Server",
+        summary="Figures for Prometheus",
+        description="Needs a key of any customer, except where the server listens on the loopback interface only.",
+        media_type="text/plain",
+    ),
+    Operation(
+        name="openapi_json",
+        method="GET",
+        path="/openapi.json",
+        tag="Server",
+        summary="This description",
+        description="OpenAPI 3.1.",
+        media_type="application/json",
+        public=True,
+    ),
+    Operation(
+        name="docs",
+        method="GET",
+        path="/docs",
+        tag="Server",
+        summary="This description, to be read",
+        media_type="text/html",
+        public=True,
+    ),
+    Operation(
+        name="docs_errors",
+        method="GET",
+        path="/docs/errors",
+        tag="Server",
+        summary="Every error, with what to do about it",
+        media_type="text/html",
+        public=True,
+    ),
+)
+
+
+def ids_of(operation: Operation) -> list[str]:
+    """Names of the ids in its path."""
+    return [part[1:-1] for part in operation.path.split("/") if part.startswith("{")]
+
+
+def error_codes(operation: Operation) -> list[str]:
+    """Every code that the operation can answer with, its own and those of its form."""
+    codes: list[str] = [] if operation.public else ["authentication_required", "invalid_credentials"]
+    codes += ["unknown_parameter", "invalid_parameter"]
+    ids = ids_of(operation)
+    if ids:
+        codes.append("invalid_id")
+        codes += [_NOT_FOUND[f"{{{name}}}"] for name in ids]
+    if operation.body is not None:
+        codes += ["invalid_json", "json_too_deep", "missing_field", "unknown_field", "invalid_value"]
+        codes += ["body_too_large", "unsupported_media_type"]
+    codes += operation.errors
+    codes.append("internal_error")
+    return list(dict.fromkeys(codes))
+
+
+assert set(LogEntry.__struct_fields__) < set(LoggedEvent.__struct_fields__)

@@ -1,0 +1,252 @@
+"""Every error of the API: which there are, what they mean, and how they are sent (RFC 9457).
+
+A problem has a stable `code`; `CATALOGUE` holds each of them once, and the page `/docs/errors` is made from it. The
+codes below are those of the API itself and those that the core refuses with (`core.errors.Refusal`).
+"""
+
+from typing import Any
+
+import msgspec
+
+from ..core.errors import Refusal
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class ProblemType(msgspec.Struct, frozen=True):
+    """One kind of error."""
+
+    code: str
+    status: int
+    title: str
+    """The kind, the same sentence each time it occurs (RFC 9457, section 3.1.3)."""
+    fix: str
+    """What to do about it."""
+
+
+def _kinds(status: int, *rows: tuple[str, str, str]) -> list[ProblemType]:
+    return [ProblemType(code, status, title, fix) for code, title, fix in rows]
+
+
+CATALOGUE: dict[str, ProblemType] = {
+    kind.code: kind
+    for kind in [
+        *_kinds(
+            400,
+            ("bad_request", "The request is no valid HTTP.", "Check the Host header and the form of the request."),
+            (
+                "invalid_json",
+                "The body is no valid JSON.",
+                "Send one JSON object in UTF-8, nothing before or after it.",
+            ),
+            ("json_too_deep", "The body is nested too deeply.", "Nest arrays and objects at most 32 deep."),
+            ("missing_field", "A field that must be there is missing.", "Add the field that `errors` points to."),
+            (
+                "unknown_field",
+                "The body has a field that does not exist.",
+                "Look for a misspelt name. Unknown fields are never ignored: nothing you ask for is lost silently.",
+            ),
+            (
+                "invalid_value",
+                "A field has a value that can't be honoured.",
+                "Send a value of the type and within the bounds that the field's description gives.",
+            ),
+            (
+                "read_only_field",
+                "A field that never changes was given another value.",
+                "Leave `id`, `customer_id` and `type` out of a PUT, or send them as you got them.",
+            ),
+            ("invalid_id", "An id is not a UUID.", "Send it as it came: 8-4-4-4-12 hexadecimal digits."),
+            ("unknown_parameter", "The address has a parameter that does not exist.", "Look for a misspelt name."),
+            (
+                "invalid_parameter",
+                "A parameter of the address has a value that can't be honoured.",
+                "Send it once, within the bounds that its description gives. Values are never silently replaced.",
+            ),
+            (
+                "invalid_page_token",
+                "The page token is none that a list gave.",
+                "Send `next_page_token` of the page before, unchanged and URL-encoded, or none to start again.",
+            ),
+            (
+                "unknown_action",
+                "An action has a type that does not exist.",
+                "Use one of the types in the documentation.",
+            ),
+            ("invalid_option", "An action has an option that it does not take.", "Compare the action's options."),
+        ),
+        *_kinds(
+            401,
+            (
+                "authentication_required",
+                "No access key was given.",
+                "Send `Authorization: Bearer KEY`, or the parameter `accesskey` or `token`.",
+            ),
+            (
+                "invalid_credentials",
+                "The access key is not valid.",
+                "Use the key that the server printed at its first start, or the one in PLENARY_ACCESS_KEY.",
+            ),
+        ),
+        *_kinds(
+            404,
+            ("route_not_found", "There is nothing at this address.", "Compare the path with the documentation."),
+            (
+                "conference_not_found",
+                "There is no such conference.",
+                "Check the id, and that the key belongs to the customer who owns it.",
+            ),
+            (
+                "conferencecall_not_found",
+                "There is no such conferencecall.",
+                "Check the id. It is not the id of the call, which is the conferencecall's `reference_id`.",
+            ),
+            ("call_not_found", "There is no such call.", "Check the id."),
+            (
+                "recording_not_found",
+                "There is no such recording.",
+                "Check the id. It is in the conference's `recording_ids`.",
+            ),
+            (
+                "recording_has_no_file",
+                "The recording has no sound to download.",
+                "Nothing has been said yet, or the recording was deleted. Wait for `recording_started`.",
+            ),
+        ),
+        *_kinds(
+            405,
+            ("method_not_allowed", "The address does not know this method.", "Use one of those in the `Allow` header."),
+        ),
+        *_kinds(
+            413,
+            (
+                "body_too_large",
+                "The body is too large.",
+                "Send at most 1 MiB. Text to speak is best fetched or shortened.",
+            ),
+        ),
+        *_kinds(
+            415,
+            (
+                "unsupported_media_type",
+                "The body is not declared as JSON.",
+                "Send `Content-Type: application/json` (with curl: `--json`, or `-H`).",
+            ),
+        ),
+        *_kinds(
+            416,
+            (
+                "range_not_satisfiable",
+                "The range lies outside the file.",
+                "`Content-Range` of this answer says how long it is.",
+            ),
+        ),
+        *_kinds(
+            409,
+            (
+                "wrong_state",
+                "The resource is in a state that does not allow this.",
+                "Read it again and look at `status`.",
+            ),
+        ),
+        *_kinds(
+            429,
+            ("limit_reached", "A limit of this server is reached.", "Use fewer, or try again later."),
+            (
+                "too_many_long_polls",
+                "Too many requests wait for events.",
+                "Share one reader of the log between the parts of your application, or use a shorter `wait_s`.",
+            ),
+        ),
+        *_kinds(
+            500,
+            (
+                "internal_error",
+                "The server has a bug.",
+                "Nothing that you sent should do this. Report `request_id`: the server's log has the details.",
+            ),
+        ),
+        *_kinds(
+            503,
+            (
+                "unavailable",
+                "The server can't do this now.",
+                "Try again a little later; `/readyz` says what is missing.",
+            ),
+        ),
+    ]
+}
+
+_GENERAL = {400: "invalid_value", 404: "route_not_found", 409: "wrong_state", 429: "limit_reached", 503: "unavailable"}
+"""Whose title a refusal gets whose code has no row of its own."""
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """What is wrong with one field."""
+
+    pointer: str
+    """JSON pointer (RFC 6901) into the body, or `/` and the name of a parameter of the address."""
+    detail: str
+
+
+class ProblemBody(msgspec.Struct, frozen=True):
+    """What went wrong, as RFC 9457 has it. Branch on `code`; show `detail` to people."""
+
+    type: str
+    """Address of the documentation of this kind of problem."""
+    title: str
+    """The kind of problem, in words."""
+    status: int
+    """The HTTP status again."""
+    detail: str
+    """This occurrence: what was wrong and what to do about it."""
+    instance: str
+    """The path that was asked for."""
+    code: str
+    """The kind of problem, for programs. Never changes its meaning."""
+    request_id: str
+    """Also in the header `X-Request-Id` and in the server's log."""
+    errors: list[FieldError] = []
+    """The fields at fault, if it is a field's fault."""
+
+
+class Problem(Exception):
+    """An error on its way to the client."""
+
+    def __init__(
+        self, code: str, detail: str, *, pointer: str | None = None, headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.kind = CATALOGUE[code]
+        self.detail = detail
+        self.pointer = pointer
+        """None: no field is at fault. The empty pointer is the whole body."""
+        self.headers = headers or {}
+
+
+def of_refusal(refusal: Refusal) -> tuple[ProblemType, str, str | None]:
+    """The kind, detail and pointer of what the core refused. A code without a row is shown under its status's title."""
+    kind = CATALOGUE.get(refusal.code)
+    if kind is None:
+        general = CATALOGUE[_GENERAL[refusal.status]]
+        kind = ProblemType(refusal.code, refusal.status, general.title, general.fix)
+    return kind, refusal.detail, refusal.path or None
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(kind: ProblemType, detail: str, pointer: str | None, *, path: str, request_id: str) -> bytes:
+    known: Any = CATALOGUE.get(kind.code)
+    return _encoder.encode(
+        ProblemBody(
+            type=f"/docs/errors#{kind.code}" if known else "/docs/errors",
+            title=kind.title,
+            status=kind.status,
+            detail=detail,
+            instance=path,
+            code=kind.code,
+            request_id=request_id,
+            errors=[] if pointer is None else [FieldError(pointer, detail)],
+        )
+    )
