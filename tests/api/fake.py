@@ -112,18 +112,15 @@ class FakeServer:
                     customer_id=request.customer,
                     status=ConferenceStatus.STARTING,
                     tm_create=self.stamp(),
-                    **{
-                        field: getattr(request, field)
-                        for field in ["type", "name", "detail", "data", "timeout", "pre_actions", "post_actions", "settings"]
-                    },
+                    type=request.type,
+                    **self.changes(request),
                 )
                 return self.put(made)
             case events.UpdateConference():
                 old = self.owned("conference", request.customer, request.conference)
                 if old.status is ConferenceStatus.TERMINATED:
                     raise WrongState("conference_terminated", "The conference has ended.")
-                fields = ["name", "detail", "data", "timeout", "pre_actions", "post_actions", "settings"]
-                changed = {field: getattr(request, field) for field in fields}
+                changed = self.changes(request)
                 return self.put(msgspec.structs.replace(old, **changed, tm_update=self.stamp()))
             case events.DeleteConference():
                 old = self.owned("conference", request.customer, request.conference)
@@ -155,6 +152,11 @@ class FakeServer:
                 ]
             case _:
                 raise AssertionError(request)
+
+    @staticmethod
+    def changes(request: events.CreateConference | events.UpdateConference) -> dict[str, Any]:
+        fields = ("name", "detail", "data", "timeout", "pre_actions", "post_actions", "settings")
+        return {field: getattr(request, field) for field in fields}
 
     # --- views ---------------------------------------------------------------------------------------------------
 

@@ -227,7 +227,7 @@ def _endpoint(operation: Operation, handler: Callable[[Asked], Awaitable[Answer]
         except (Problem, Refusal) as error:
             return _problem(error, exchange)
         except Exception as error:
-            return _unexpected(error, exchange, operation.name)
+            return _problem(_unexpected(error, exchange, operation.name), exchange)
         if isinstance(answer, bytes):
             return Reply(answer)
         if isinstance(answer, Reply | FileReply):
@@ -248,7 +248,7 @@ def _options(path: str) -> HTTPRouteHandler:
     async def options(request: Request[Any, Any, Any]) -> ASGIResponse:  # noqa: ARG001
         return Reply(b"", status=204, headers={"allow": f"{allow}, OPTIONS"})
 
-    return HTTPRouteHandler(_litestar_path(path), http_method="OPTIONS", status_code=204)(options)
+    return HTTPRouteHandler(_litestar_path(path), http_method="OPTIONS", status_code=200)(options)
 
 
 def _litestar_path(path: str) -> str:
@@ -301,44 +301,47 @@ def _too_large() -> Problem:
 
 
 def _problem(error: Problem | Refusal, exchange: Exchange) -> Reply:
+    status, body, headers = _rendered(error, exchange)
+    return Reply(body, status=status, media_type=problems.MEDIA_TYPE, headers=headers)
+
+
+def _rendered(error: Problem | Refusal, exchange: Exchange) -> tuple[int, bytes, dict[str, str]]:
+    """Status, body and headers of a problem document."""
     headers: dict[str, str] = {}
     if isinstance(error, Problem):
         kind, detail, pointer, headers = error.kind, error.detail, error.pointer, error.headers
     else:
         kind, detail, pointer = problems.of_refusal(error)
     body = problems.encode(kind, detail, pointer, path=exchange.path, request_id=exchange.request_id)
-    return Reply(body, status=kind.status, media_type=problems.MEDIA_TYPE, headers=headers)
+    return kind.status, body, headers
 
 
-def _unexpected(error: Exception, exchange: Exchange, operation: str) -> Reply:
+def _unexpected(error: Exception, exchange: Exchange, operation: str) -> Problem:
     """Our fault: all of it goes to the log, nothing of it to the client."""
     _log.error("request failed", request_id=exchange.request_id, operation=operation, exc_info=error)
     if isinstance(error, StoreError):
-        return _problem(Problem("unavailable", "The server can't read its database now."), exchange)
-    return _problem(
-        Problem("internal_error", f"Something went wrong in the server: request {exchange.request_id}."), exchange
-    )
+        return Problem("unavailable", "The server can't read its database now.")
+    return Problem("internal_error", f"Something went wrong in the server: request {exchange.request_id}.")
 
 
 def _routing_failed(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """What Litestar found wrong before any endpoint was asked."""
-    reply = _of_routing(error, cast(Any, request.scope)["plenary"])
-    headers = {name: value for name, value in reply.headers.items() if name != "content-type"}
-    return Response(reply.body, status_code=reply.status_code, media_type=problems.MEDIA_TYPE, headers=headers)
+    exchange: Exchange = cast(Any, request.scope)["plenary"]
+    status, body, headers = _rendered(_of_routing(error, exchange), exchange)
+    return Response(body, status_code=status, media_type=problems.MEDIA_TYPE, headers=headers)
 
 
-def _of_routing(error: Exception, exchange: Exchange) -> Reply:
+def _of_routing(error: Exception, exchange: Exchange) -> Problem:
     status = error.status_code if isinstance(error, HTTPException) else 500
     if status == 404:
-        path = decode.printable(exchange.path)
-        return _problem(Problem("route_not_found", f"There is nothing at {path}. See /docs."), exchange)
+        return Problem("route_not_found", f"There is nothing at {decode.printable(exchange.path)}. See /docs.")
     if status == 405:
         allow = (cast(HTTPException, error).headers or {}).get("allow", "")
         methods = [name for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS") if _allows(allow, name)]
         detail = f"This address knows {', '.join(methods)}."
-        return _problem(Problem("method_not_allowed", detail, headers={"allow": ", ".join(methods)}), exchange)
+        return Problem("method_not_allowed", detail, headers={"allow": ", ".join(methods)})
     if 400 <= status < 500:
-        return _problem(Problem("bad_request", str(cast(HTTPException, error).detail)), exchange)
+        return Problem("bad_request", str(cast(HTTPException, error).detail))
     return _unexpected(error, exchange, "routing")
 
 
