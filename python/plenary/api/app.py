@@ -40,6 +40,8 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _KEY_PARAMETERS = ("token", "accesskey")
 """In the order in which they win; the header comes last."""
 
+_Endpoint = Callable[[Request[Any, Any, Any]], Awaitable[ASGIResponse]]
+
 _log = structlog.get_logger("plenary.api")
 _encoder = msgspec.json.Encoder()
 
@@ -60,13 +62,13 @@ def create_app(deps: ApiDeps) -> "ASGIApp":
     """The ASGI application of the REST API."""
     handlers = Handlers(deps)
     pages = _Pages(deps)
-    endpoints: list[HTTPRouteHandler] = []
+    paths: dict[str, dict[str, _Endpoint]] = {}
     for operation in OPERATIONS:
         source = pages if hasattr(pages, operation.name) else handlers
-        endpoints.append(_endpoint(operation, getattr(source, operation.name), deps))
-    endpoints += [_options(path) for path in dict.fromkeys(operation.path for operation in OPERATIONS)]
+        endpoint = _endpoint(operation, getattr(source, operation.name), deps)
+        paths.setdefault(operation.path, {})[operation.method] = endpoint
     app = Litestar(
-        route_handlers=cast(Any, endpoints),
+        route_handlers=[_route(path, endpoints) for path, endpoints in paths.items()],
         exception_handlers=cast(Any, {Exception: _routing_failed}),
         openapi_config=None,
         logging_config=None,
@@ -192,7 +194,7 @@ class _Pages:
         return Reply(self._docs_errors, media_type="text/html", headers=docs.HEADERS)
 
 
-def _endpoint(operation: Operation, handler: Callable[[Asked], Awaitable[Answer]], deps: ApiDeps) -> HTTPRouteHandler:
+def _endpoint(operation: Operation, handler: Callable[[Asked], Awaitable[Answer]], deps: ApiDeps) -> _Endpoint:
     """The checks that the row of the table asks for, around its function."""
     ids = ids_of(operation)
     id_name = ids[0] if ids else None
@@ -234,25 +236,25 @@ def _endpoint(operation: Operation, handler: Callable[[Asked], Awaitable[Answer]
             return answer
         return Reply(_encoder.encode(answer))
 
-    endpoint.__name__ = operation.name
-    return HTTPRouteHandler(
-        _litestar_path(operation.path), http_method=operation.method, status_code=200, name=operation.name
-    )(endpoint)
+    return endpoint
 
 
-def _options(path: str) -> HTTPRouteHandler:
-    """What can be asked of this path; also the preflight of browsers."""
-    methods = [operation.method for operation in OPERATIONS if operation.path == path]
-    allow = ", ".join(name for name in ("GET", "HEAD", "POST", "PUT", "DELETE") if _allows(", ".join(methods), name))
+def _route(path: str, endpoints: dict[str, _Endpoint]) -> HTTPRouteHandler:
+    """All that can be asked of one path, with OPTIONS, which is also the preflight of browsers."""
+    methods = [name for name in ("GET", "POST", "PUT", "DELETE") if name in endpoints]
+    allow = {"allow": _allow(methods)}
 
-    async def options(request: Request[Any, Any, Any]) -> ASGIResponse:  # noqa: ARG001
-        return Reply(b"", status=204, headers={"allow": f"{allow}, OPTIONS"})
+    async def dispatch(request: Request[Any, Any, Any]) -> ASGIResponse:
+        endpoint = endpoints.get(cast(Any, request.scope)["method"])
+        return await endpoint(request) if endpoint else Reply(b"", status=204, headers=allow)
 
-    return HTTPRouteHandler(_litestar_path(path), http_method="OPTIONS", status_code=200)(options)
+    litestar_path = re.sub(r"{(\w+)}", r"{\1:str}", path)
+    return HTTPRouteHandler(litestar_path, http_method=cast(Any, [*methods, "OPTIONS"]), status_code=200)(dispatch)
 
 
-def _litestar_path(path: str) -> str:
-    return re.sub(r"{(\w+)}", r"{\1:str}", path)
+def _allow(methods: list[str]) -> str:
+    """The `Allow` header: what GET can do, HEAD can."""
+    return ", ".join([*methods[:1], "HEAD", *methods[1:]] if methods[0] == "GET" else methods) + ", OPTIONS"
 
 
 async def _authenticated(key: str | None, customer_of: Callable[[str], Awaitable[str | None]]) -> str:
@@ -336,17 +338,12 @@ def _of_routing(error: Exception, exchange: Exchange) -> Problem:
     if status == 404:
         return Problem("route_not_found", f"There is nothing at {decode.printable(exchange.path)}. See /docs.")
     if status == 405:
-        allow = (cast(HTTPException, error).headers or {}).get("allow", "")
-        methods = [name for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS") if _allows(allow, name)]
-        detail = f"This address knows {', '.join(methods)}."
-        return Problem("method_not_allowed", detail, headers={"allow": ", ".join(methods)})
+        known = (cast(HTTPException, error).headers or {}).get("allow", "").split(", ")
+        allow = _allow([name for name in ("GET", "POST", "PUT", "DELETE") if name in known])
+        return Problem("method_not_allowed", f"This address knows {allow}.", headers={"allow": allow})
     if 400 <= status < 500:
         return Problem("bad_request", str(cast(HTTPException, error).detail))
     return _unexpected(error, exchange, "routing")
-
-
-def _allows(allow: str, method: str) -> bool:
-    return ("GET" if method == "HEAD" else method) in allow.split(", ")
 
 
 assert all(operation.name.isidentifier() for operation in OPERATIONS)
