@@ -76,8 +76,9 @@ class Dialog:
     def note_source(self, request: Request, source: Address) -> None:
         """Sees from a request of the peer whether it sits behind a NAT: one hop away, with sent-by and Contact that
         name the same address, which is not the one that the datagram came from."""
-        contacts = request.contacts
-        uri = contacts[0].uri if contacts else None
+        if not request.contacts:
+            return
+        uri = request.contacts[0].uri
         via = request.top_via
         behind_nat = (
             len(request.vias) == 1
@@ -145,7 +146,8 @@ def next_hop(uri: Uri) -> Address:
     """
     if not isinstance(uri, SipUri):
         return "", DEFAULT_PORT
-    return uri.param("maddr") or uri.host, uri.port or DEFAULT_PORT
+    host = uri.param("maddr") or uri.host
+    return "127.0.0.1" if host.lower() == "localhost" else host, uri.port or DEFAULT_PORT
 
 
 def _is_address(host: str) -> bool:

@@ -18,12 +18,12 @@ from typing import TypeVar
 from plenary.sip import screening, snapshot, within
 from plenary.sip.call import Call, Phase
 from plenary.sip.config import RETRY_AFTER, Address, Datagram, EndpointConfig
-from plenary.sip.dialog import Dialog, next_hop
+from plenary.sip.dialog import Dialog
 from plenary.sip.digest import Challenger
 from plenary.sip.errors import MalformedMessage, MalformedValue, WrongState
 from plenary.sip.events import Invited, Refused, SipEvent
 from plenary.sip.header import NameAddr
-from plenary.sip.message import HeaderValue, Request, Response
+from plenary.sip.message import REASONS, HeaderValue, Request, Response
 from plenary.sip.parser import parse
 from plenary.sip.screening import Refusal
 from plenary.sip.served_invite import ServedInvite
@@ -59,6 +59,8 @@ class Endpoint:
                 self._answer(self._stamped(error.partial, source), source, Refusal(error.status, error.reason))
             return
         if isinstance(message, Response):
+            if len(message.vias) > 1:  # not for us (RFC 3261 section 8.1.3.3)
+                return
             self._stack.transactions.receive_response(message, now)
         else:
             self._on_request(self._stamped(message, source), source, now)
@@ -79,8 +81,8 @@ class Endpoint:
     # To the network, and to the server
 
     def datagrams(self) -> list[Datagram]:
-        """What is to be sent, in this order. Drained."""
-        return _drain(self._stack.outbox)
+        """What is to be sent, in this order. Drained. What has nowhere to go is left out: as if it were lost."""
+        return [datagram for datagram in _drain(self._stack.outbox) if datagram.destination[0]]
 
     def events(self) -> list[SipEvent]:
         """What happened, oldest first. Drained."""
@@ -149,28 +151,21 @@ class Endpoint:
 
         `call` is a new handle, of the caller's choice. `source_name` is the display name that the phone shows, and
         `source` the SIP URI (by default our own). A target that can't be called ends in `Refused`: 416 for another
-        scheme than sip, 400 for what is no URI, 503 when there are too many calls.
+        scheme than sip, 400 for what is no URI, 503 for another transport than UDP, and when there are too many calls.
         """
         stack = self._stack
         if call in stack.calls or stack.has_ended(call):
             raise WrongState(f"there was a call {call} before")
-        refusal: tuple[int, str] | None = None
         config = self._config
-        own = SipUri.make(config.advertised_host, _own_user(config), config.port)
-        uri = None
         try:
-            uri, origin = parse_uri(target), own if source is None else parse_uri(source)
-        except MalformedValue:
-            origin, refusal = own, (400, "Bad Request")
-        if uri is not None and not (isinstance(uri, SipUri) and uri.scheme == "sip" and next_hop(uri)[0]):
-            refusal = (416, "Unsupported URI Scheme")
-        elif len(stack.calls) >= config.max_calls or not stack.transactions.has_room():
-            refusal = (503, "Service Unavailable")
-        if refusal is not None or uri is None:
+            uri = self._target(target)
+            own = SipUri.make(config.advertised_host, _own_user(config), config.port)
+            origin = own if source is None else parse_uri(source)
+        except (Refusal, MalformedValue) as error:
+            status, reason = (error.status, error.reason) if isinstance(error, Refusal) else (400, str(error))
             stack.forget_handle(call)
-            stack.events.append(Refused(call, *(refusal or (400, "Bad Request"))))
+            stack.events.append(Refused(call, status, reason or REASONS[status]))
             return
-        assert isinstance(uri, SipUri)
         tag = stack.ids()
         local = str(NameAddr(origin, source_name).with_tag(tag))
         dialog = Dialog(stack.ids(), local, tag, f"<{uri.without_headers()}>", uri)
@@ -200,6 +195,17 @@ class Endpoint:
             raise WrongState(f"{status} refuses nothing")
         if (found := self._call(call)) is not None:
             found.refuse_offer(status, now)
+
+    def _target(self, text: str) -> SipUri:
+        """The URI to call, if it can be called."""
+        uri = parse_uri(text)
+        if not isinstance(uri, SipUri) or uri.scheme != "sip":
+            raise Refusal(416)
+        if (uri.param("transport") or "udp").lower() != "udp":
+            raise Refusal(503, "Transport Not Supported")
+        if len(self._stack.calls) >= self._config.max_calls or not self._stack.transactions.has_room():
+            raise Refusal(503)
+        return uri
 
     def _call(self, handle: str) -> Call | None:
         call = self._stack.calls.get(handle)

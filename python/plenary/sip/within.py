@@ -104,6 +104,7 @@ def _on_invite(call: Call, transaction: Transaction, request: Request, now: floa
     elif call.our_2xx_offers or (sent is not None and not sent.is_done):
         _refuse(call, transaction, 491, now)
     else:
+        call.withdraw_waiting()
         if served is not None and served.is_unacked:
             call.acked(None, now)  # the ACK got lost on its way: only a peer that has our 2xx sends a re-INVITE
         _offered(call, request, now)
