@@ -1,1 +1,130 @@
-//! The media engine around its sans-I/O core.
+//! The media engine around its sans-I/O core: sockets, threads, the tick, recording files, the control socket.
+//!
+//! ```text
+//! server ◀─ Unix socket ─▶ control thread ─ batches of orders ─▶ media threads (sockets, tick) ─▶ peers
+//!                             ▲    ▲                               │        │
+//!                             │    └────────── notices ────────────┘        └─ audio ─▶ writer thread ─▶ files
+//!                             └───────────────────────── ends of recordings ─────────────────┘
+//! ```
+//!
+//! [`run`] is the door. Each media thread owns whole rooms and their legs. A leg that joins a room of another
+//! thread is handed over with its sockets, as a message.
+#![deny(unsafe_code)]
+
+mod control;
+mod histogram;
+mod journal;
+mod ports;
+mod prompts;
+mod recording;
+mod server;
+#[allow(unsafe_code)]
+pub mod sys;
+pub mod wire;
+mod worker;
+
+use std::io;
+use std::net::{IpAddr, UdpSocket};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use plenary_media::engine::Config;
+use plenary_media::leg::InactivityLimits;
+
+use control::{Control, Thread};
+use ports::Ports;
+use recording::{Report, write_recordings};
+use server::Listener;
+use sys::{Bell, Signals};
+use worker::{Notice, Worker};
+
+/// Media threads: more than any machine has cores to feed.
+pub const MAX_THREADS: usize = 256;
+
+/// How the engine is to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Of the control socket.
+    pub socket: PathBuf,
+    /// The RTP sockets are bound to this.
+    pub rtp_address: IpAddr,
+    /// Stands in SDP.
+    pub public_address: IpAddr,
+    /// RTP and RTCP ports, both ends included.
+    pub rtp_ports: (u16, u16),
+    pub threads: usize,
+    /// Without a server for this long, the engine ends.
+    pub orphan_timeout: Duration,
+    pub inactivity: InactivityLimits,
+}
+
+fn explain(what: String) -> impl FnOnce(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
+}
+
+/// Runs the engine until `shutdown`, SIGTERM, SIGINT or the orphan timeout. An error says in a sentence what
+/// can't be used; nothing runs then.
+pub fn run(options: &Options) -> io::Result<()> {
+    if !(1..=MAX_THREADS).contains(&options.threads) {
+        return Err(io::Error::other(format!("the number of threads is 1 to {MAX_THREADS}")));
+    }
+    let (first, last) = options.rtp_ports;
+    let ports = Ports::new(options.rtp_address, first, last)
+        .ok_or_else(|| io::Error::other(format!("{first}-{last} holds no even port and the odd one above it")))?;
+    UdpSocket::bind((options.rtp_address, 0))
+        .map_err(explain(format!("the RTP address {} can't be used", options.rtp_address)))?;
+    let listener = Listener::bind(&options.socket)
+        .map_err(explain(format!("the control socket {} can't be used", options.socket.display())))?;
+    sys::raise_file_limit();
+    let signals = Signals::new()?;
+
+    let bell = Arc::new(Bell::new()?);
+    let (notices, heard) = channel();
+    let (writer, tasks) = channel();
+    let written = {
+        let (notices, bell) = (notices.clone(), bell.clone());
+        let report = move |report| {
+            let (event, abandoned) = match report {
+                Report::Ended(event) => (event, None),
+                Report::Failed(event, recording, of) => (event, Some(Notice::Abandoned { recording, of })),
+            };
+            drop(notices.send(Notice::Events(vec![event])));
+            drop(abandoned.map(|notice| notices.send(notice)));
+            bell.ring();
+        };
+        thread::Builder::new().name("recordings".into()).spawn(move || write_recordings(&tasks, report))?
+    };
+
+    let config = Config { public_address: options.public_address, inactivity: options.inactivity };
+    let origin = sys::monotonic();
+    let mut threads = Vec::new();
+    for number in 0..options.threads {
+        let (jobs, queue) = channel();
+        let own_bell = Arc::new(Bell::new()?);
+        let links = worker::Links {
+            jobs: queue,
+            bell: own_bell.clone(),
+            notices: notices.clone(),
+            control: bell.clone(),
+            writer: writer.clone(),
+        };
+        let worker = Worker::new(config, origin, links)?;
+        let handle = thread::Builder::new().name(format!("media {number}")).spawn(move || worker.run())?;
+        threads.push(Thread { jobs, bell: own_bell, handle });
+    }
+    let links = control::Links {
+        listener,
+        signals,
+        threads,
+        notices: heard,
+        bell,
+        writer,
+        ports,
+        orphan_timeout: options.orphan_timeout,
+    };
+    Control::new(links).run(written);
+    Ok(())
+}

@@ -103,7 +103,7 @@ impl Engine {
     }
 
     pub fn legs(&self) -> usize {
-        self.legs.len()
+        self.legs.count()
     }
 
     pub fn leg_key(&self, leg: &Id) -> Option<LegKey> {
@@ -173,7 +173,7 @@ impl Engine {
             self.refuse(leg, LegRefusal::WrongState, "a leg of this name is open".into());
             return None;
         }
-        if self.legs.len() >= MAX_LEGS {
+        if self.legs.count() >= MAX_LEGS {
             self.refuse(leg, LegRefusal::TooManyLegs, format!("{MAX_LEGS} legs are open on this thread"));
             return None;
         }

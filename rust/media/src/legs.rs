@@ -43,7 +43,7 @@ pub struct Legs {
 }
 
 impl Legs {
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 

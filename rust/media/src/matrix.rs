@@ -89,7 +89,7 @@ impl Default for Matrix {
 
 impl Matrix {
     /// Numbers below this are classes.
-    pub fn len(&self) -> usize {
+    pub fn classes(&self) -> usize {
         self.classes.len()
     }
 

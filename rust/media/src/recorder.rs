@@ -108,8 +108,9 @@ impl Recorders {
         self.recorders.is_empty()
     }
 
-    pub fn len(&self) -> usize {
-        self.recorders.len()
+    /// Names of the recordings.
+    pub fn names(&self) -> impl Iterator<Item = &Id> {
+        self.recorders.iter().map(|recorder| &recorder.recording)
     }
 
     /// `false` if [`MAX_RECORDERS`] run already.

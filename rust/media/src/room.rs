@@ -143,7 +143,7 @@ impl Room {
         let Some(at) = self.members.iter().position(|member| member.leg == leg) else { return };
         let member = self.members.swap_remove(at);
         if let Some(voice) = farewell {
-            let classes = 0..self.matrix.len() as Class;
+            let classes = 0..self.matrix.classes() as Class;
             let gains = classes.map(|class| self.matrix.row(class).gain(leg)).collect();
             self.echoes.push(Echo { voice, gains, recorded: member.recorded });
         }
@@ -191,8 +191,8 @@ impl Room {
             let frame = self.record(talkers);
             self.recorders.write(&frame, output);
         }
-        if mixes.len() < self.matrix.len() {
-            mixes.resize_with(self.matrix.len(), ClassMix::default);
+        if mixes.len() < self.matrix.classes() {
+            mixes.resize_with(self.matrix.classes(), ClassMix::default);
         }
         mixes.iter_mut().for_each(|mix| mix.mixed = false);
         self.distribute(legs, talkers, mixes, now, output);

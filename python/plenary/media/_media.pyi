@@ -1,0 +1,23 @@
+"""The compiled media engine."""
+
+def run(
+    *,
+    socket: str,
+    rtp_address: str,
+    public_address: str,
+    rtp_port_first: int,
+    rtp_port_last: int,
+    threads: int,
+    orphan_timeout_s: float,
+    inactivity_first_s: float,
+    inactivity_later_s: float,
+) -> None:
+    """Runs the engine on the Unix socket `socket` until the server, SIGTERM, SIGINT or the orphan timeout ends it.
+
+    Blocks, with the GIL released, and blocks SIGTERM and SIGINT for the calling thread: meant for the main thread
+    of a process of its own. RTP is bound to `rtp_address`, on even ports of `rtp_port_first` to `rtp_port_last`
+    (RTCP on the odd ones); `public_address` stands in SDP.
+
+    Raises ValueError for an argument that is no address, port or duration, OSError with a sentence if the socket,
+    the address or the ports can't be used.
+    """

@@ -1,0 +1,532 @@
+//! The control thread: takes the server's commands apart, knows which thread has which leg and room, and
+//! gathers what they tell.
+//!
+//! It waits for media threads (a leg changes threads, a snapshot, statistics); they never wait for it.
+
+use std::collections::HashMap;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use plenary_media::engine::{RecordingOf, tone};
+use plenary_media::messages::{
+    Command, EngineStats, Event, Id, LegRefusal, PROTOCOL_VERSION, PlayEnd, RecordingEnd, RecordingSnapshot,
+    Snapshot, ToneSpec, Welcome,
+};
+use plenary_media::player::Sound;
+use plenary_media::recorder::RecordingLimits;
+
+use crate::histogram::Histogram;
+use crate::journal::Journal;
+use crate::ports::Ports;
+use crate::prompts::Prompts;
+use crate::recording::{Backlog, Task};
+use crate::server::{Connection, Listener, Lost};
+use crate::sys::{self, Bell, Interest, Signals};
+use crate::wire::Batch;
+use crate::worker::{Job, Notice, Order};
+
+/// A media thread answers within a tick; one that takes this long is dead, and so is the engine.
+const THREAD_ANSWER: Duration = Duration::from_secs(5);
+/// How long the last events are offered to the server when the engine ends.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// The only rate of prompts.
+const PROMPT_RATE: u32 = 8_000;
+
+/// A media thread, as the control thread sees it.
+#[derive(Debug)]
+pub struct Thread {
+    pub jobs: Sender<Job>,
+    pub bell: Arc<Bell>,
+    pub handle: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Recording {
+    path: String,
+    of: RecordingOf,
+}
+
+/// Everything that the control thread is given.
+pub struct Links {
+    pub listener: Listener,
+    pub signals: Signals,
+    pub threads: Vec<Thread>,
+    pub notices: Receiver<Notice>,
+    /// Rings when there is a notice.
+    pub bell: Arc<Bell>,
+    pub writer: Sender<Task>,
+    pub ports: Ports,
+    pub orphan_timeout: Duration,
+}
+
+pub struct Control {
+    links: Links,
+    /// Random, new with each process.
+    engine: String,
+    connection: Option<Connection>,
+    /// Since when there is no server.
+    orphan_since: Option<Duration>,
+    journal: Journal,
+    prompts: Prompts,
+    /// Which thread has which leg.
+    legs: HashMap<Id, usize>,
+    rooms: HashMap<Id, usize>,
+    recordings: HashMap<Id, Recording>,
+    /// Orders of the batch at hand, by thread.
+    orders: Vec<Vec<Order>>,
+    ending: bool,
+}
+
+impl Control {
+    pub fn new(links: Links) -> Control {
+        let engine = sys::entropy::<16>().map(|byte| format!("{byte:02x}")).concat();
+        let orders = links.threads.iter().map(|_| Vec::new()).collect();
+        Control {
+            links,
+            engine,
+            connection: None,
+            orphan_since: Some(sys::monotonic()),
+            journal: Journal::default(),
+            prompts: Prompts::default(),
+            legs: HashMap::new(),
+            rooms: HashMap::new(),
+            recordings: HashMap::new(),
+            orders,
+            ending: false,
+        }
+    }
+
+    /// Runs until the server, a signal or the server's absence ends it. All recordings are closed then, and
+    /// the media threads have ended.
+    pub fn run(mut self, writer: JoinHandle<()>) {
+        while !self.ending {
+            self.turn();
+        }
+        for thread in &self.links.threads {
+            drop(thread.jobs.send(Job::ShutDown));
+            thread.bell.ring();
+        }
+        for thread in std::mem::take(&mut self.links.threads) {
+            // A thread that panicked has nothing more to say.
+            drop(thread.handle.join());
+        }
+        drop(self.links.writer.send(Task::Quit));
+        drop(writer.join());
+        self.hear_notices();
+        self.say_farewell();
+    }
+
+    fn say_farewell(&mut self) {
+        let deadline = sys::monotonic() + FAREWELL;
+        while let Some(connection) = &mut self.connection {
+            let lost = connection.write(&self.journal).is_err();
+            let left = deadline.saturating_sub(sys::monotonic());
+            if lost || left.is_zero() || !connection.is_greeted() || !connection.has_news(&self.journal) {
+                return;
+            }
+            sys::wait(&mut [Interest { fd: connection.as_raw_fd(), read: false, write: true }], Some(left));
+        }
+    }
+
+    /// Waits for something to happen, and deals with it.
+    fn turn(&mut self) {
+        let news = self.connection.as_ref().is_some_and(|connection| connection.has_news(&self.journal));
+        let readable = |fd| Interest { fd, read: true, write: false };
+        let mut interests = [
+            readable(self.links.signals.as_raw_fd()),
+            readable(self.links.bell.as_raw_fd()),
+            readable(self.links.listener.as_raw_fd()),
+            Interest { fd: -1, read: false, write: false },
+        ];
+        if let Some(connection) = &self.connection {
+            interests[3] = Interest { fd: connection.as_raw_fd(), read: true, write: news };
+        }
+        let now = sys::monotonic();
+        let orphaned = self.orphan_since.map(|since| since + self.links.orphan_timeout);
+        sys::wait(&mut interests, orphaned.map(|end| end.saturating_sub(now)));
+        let [signal, bell, listener, connection] = interests;
+        self.ending |= signal.read || orphaned.is_some_and(|end| sys::monotonic() >= end);
+        if bell.read {
+            self.links.bell.silence();
+        }
+        self.hear_notices();
+        if connection.read {
+            self.read_server();
+        }
+        if let Some(open) = &mut self.connection
+            && open.write(&self.journal).is_err()
+        {
+            self.lose_server();
+        }
+        if listener.read
+            && let Some(newest) = self.links.listener.accept()
+        {
+            self.lose_server();
+            self.connection = Some(newest);
+        }
+    }
+
+    fn lose_server(&mut self) {
+        self.connection = None;
+        self.orphan_since.get_or_insert_with(sys::monotonic);
+    }
+
+    fn read_server(&mut self) {
+        let Some(mut connection) = self.connection.take() else { return };
+        let mut batches = Vec::new();
+        let read = connection.read(|batch| batches.push(batch));
+        self.connection = Some(connection);
+        for batch in batches {
+            self.perform(batch);
+        }
+        match read {
+            Ok(()) => {}
+            Err(Lost::Closed) => self.lose_server(),
+            Err(Lost::TooLong) => {
+                self.fail("frame", "", "longer than 8 MiB: the connection is closed");
+                self.lose_server();
+            }
+        }
+    }
+
+    fn hear_notices(&mut self) {
+        while let Ok(notice) = self.links.notices.try_recv() {
+            match notice {
+                Notice::Events(events) => {
+                    for event in events {
+                        if let Event::RecordingEnded { recording, .. } = &event {
+                            self.recordings.remove(recording);
+                        }
+                        self.journal.push(&event);
+                    }
+                }
+                Notice::Gone { leg, port } => {
+                    self.legs.remove(&leg);
+                    self.links.ports.close(port);
+                }
+                Notice::Abandoned { recording, of } => {
+                    if let Some(thread) = self.thread_of(&of) {
+                        self.orders[thread].push(Order::Abandon { recording });
+                        self.dispatch();
+                    }
+                }
+            }
+        }
+    }
+
+    fn perform(&mut self, batch: Batch) {
+        for mistake in &batch.mistakes {
+            self.fail("unknown", "", mistake);
+        }
+        self.gather_legs(&batch.commands);
+        let hints = joins_of(&batch.commands);
+        for command in batch.commands {
+            let greeted = self.connection.as_ref().is_some_and(Connection::is_greeted);
+            if greeted || matches!(command, Command::Hello { .. }) {
+                self.obey(command, &hints);
+            } else {
+                let (name, subject) = command.label();
+                self.fail(name, &subject, "the first message is hello");
+            }
+        }
+        self.dispatch();
+    }
+
+    fn obey(&mut self, command: Command, hints: &HashMap<Id, Id>) {
+        match command {
+            Command::Hello { version, engine, acked } => self.greet(version, &engine, acked),
+            Command::Ack { seq } => self.journal.acknowledge(seq),
+            Command::Shutdown {} => self.ending = true,
+            Command::OpenLeg { leg, sdp, room_hint } => {
+                let hint = hints.get(&leg).or(room_hint.as_ref()).cloned();
+                self.open_leg(leg, sdp, hint);
+            }
+            Command::Join { leg, room } => {
+                if let (Some(from), Some(to)) = (self.legs.get(&leg), self.rooms.get(&room)) {
+                    self.move_leg(&leg, *from, *to);
+                }
+                self.order_leg(leg.clone(), Command::Join { leg, room });
+            }
+            Command::OpenRoom { room } => {
+                let quietest = self.quietest();
+                let thread = *self.rooms.entry(room.clone()).or_insert(quietest);
+                self.orders[thread].push(Order::Command(Command::OpenRoom { room }));
+            }
+            Command::CloseRoom { room } => match self.rooms.remove(&room) {
+                Some(thread) => self.orders[thread].push(Order::Command(Command::CloseRoom { room })),
+                None => self.fail("close_room", room.as_str(), "no such room"),
+            },
+            Command::SetGain { ref room, .. } => match self.rooms.get(room) {
+                Some(thread) => self.orders[*thread].push(Order::Command(command)),
+                None => self.fail("set_gain", room.as_str(), "no such room"),
+            },
+            Command::ApplySdp { ref leg, .. } | Command::OfferLeg { ref leg } => match self.legs.get(leg) {
+                Some(thread) => self.orders[*thread].push(Order::Command(command)),
+                None => self.refuse(leg.clone(), LegRefusal::UnknownLeg, "no such leg".into()),
+            },
+            Command::CloseLeg { ref leg }
+            | Command::Leave { ref leg }
+            | Command::StopPlay { ref leg, .. }
+            | Command::SendDigits { ref leg, .. } => self.order_leg(leg.clone(), command),
+            Command::LoadPrompt { prompt, rate, pcm } => match rate {
+                PROMPT_RATE => self.prompts.load(prompt, pcm.0),
+                _ => self.fail("load_prompt", prompt.as_str(), "the rate of a prompt is 8000"),
+            },
+            Command::Play { leg, play, prompt, tone, looped } => self.play(leg, play, prompt, tone, looped),
+            Command::StartRecording {
+                recording,
+                room,
+                leg,
+                path,
+                append,
+                max_duration_ms,
+                end_of_silence_ms,
+            } => {
+                let of = match (room, leg) {
+                    (Some(room), None) => RecordingOf::Room(room),
+                    (None, Some(leg)) => RecordingOf::Leg(leg),
+                    _ => return self.fail("start_recording", recording.as_str(), "name a room or a leg"),
+                };
+                let limits = RecordingLimits { max_duration_ms, end_of_silence_ms };
+                self.record(recording, of, path, append, limits);
+            }
+            Command::StopRecording { recording } => {
+                let found = self.recordings.get(&recording).map(|found| found.of.clone());
+                match found.and_then(|of| self.thread_of(&of)) {
+                    Some(thread) => {
+                        self.orders[thread].push(Order::Command(Command::StopRecording { recording }));
+                    }
+                    None => self.fail("stop_recording", recording.as_str(), "no such recording"),
+                }
+            }
+            Command::GetStats { request } => self.report_stats(request),
+        }
+    }
+
+    // Handshake, reports
+
+    fn greet(&mut self, version: u32, engine: &str, acked: u64) {
+        if version != PROTOCOL_VERSION {
+            // Said where the server looks first; it can't be welcomed.
+            self.fail("hello", "", &format!("this engine speaks version {PROTOCOL_VERSION}"));
+            return self.lose_server();
+        }
+        self.dispatch();
+        let mut snapshot = Snapshot {
+            recordings: self
+                .recordings
+                .iter()
+                .map(|(recording, known)| RecordingSnapshot {
+                    recording: recording.clone(),
+                    path: known.path.clone(),
+                })
+                .collect(),
+            prompts: self.prompts.names().cloned().collect(),
+            ..Snapshot::default()
+        };
+        for thread in 0..self.links.threads.len() {
+            let (legs, rooms) = self.ask(thread, |reply| Job::Snapshot { reply });
+            snapshot.legs.extend(legs);
+            snapshot.rooms.extend(rooms);
+        }
+        self.hear_notices();
+        let acked = if engine == self.engine { acked.min(self.journal.last()) } else { 0 };
+        self.journal.acknowledge(acked);
+        let welcome = Welcome { version: PROTOCOL_VERSION, engine: self.engine.clone(), snapshot };
+        if let Some(connection) = &mut self.connection {
+            connection.greet(&welcome, acked);
+            self.orphan_since = None;
+        }
+    }
+
+    fn report_stats(&mut self, request: Id) {
+        self.dispatch();
+        let mut legs = Vec::new();
+        let mut engine = EngineStats {
+            threads: self.links.threads.len() as u64,
+            recordings: self.recordings.len() as u64,
+            prompts_bytes: self.prompts.bytes() as u64,
+            ..EngineStats::default()
+        };
+        let mut ticks = Histogram::default();
+        for thread in 0..self.links.threads.len() {
+            let (found, gauges) = self.ask(thread, |reply| Job::Stats { reply });
+            legs.extend(found);
+            engine.rooms += gauges.rooms;
+            engine.ticks += gauges.ticks;
+            engine.late_ticks += gauges.late_ticks;
+            ticks.merge(&gauges.tick);
+        }
+        engine.legs = legs.len() as u64;
+        (engine.tick_us_p50, engine.tick_us_p99) = (ticks.quantile_us(0.5), ticks.quantile_us(0.99));
+        self.journal.push(&Event::Stats { request, legs, engine });
+    }
+
+    /// Asks a thread and waits for its answer.
+    fn ask<T>(&self, thread: usize, job: impl FnOnce(Sender<T>) -> Job) -> T {
+        let (reply, answer) = channel();
+        let thread = &self.links.threads[thread];
+        drop(thread.jobs.send(job(reply)));
+        thread.bell.ring();
+        let answer = answer.recv_timeout(THREAD_ANSWER);
+        answer.unwrap_or_else(|error| panic!("a media thread does not answer: {error}"))
+    }
+
+    // Legs
+
+    fn open_leg(&mut self, leg: Id, offer: Option<String>, hint: Option<Id>) {
+        if self.legs.contains_key(&leg) {
+            return self.refuse(leg, LegRefusal::WrongState, "a leg of this name is open".into());
+        }
+        let sockets = match self.links.ports.open() {
+            Ok(sockets) => sockets,
+            Err(detail) => return self.refuse(leg, LegRefusal::NoPorts, detail),
+        };
+        let known = hint.and_then(|room| self.rooms.get(&room).copied());
+        let thread = known.unwrap_or_else(|| self.quietest());
+        self.legs.insert(leg.clone(), thread);
+        self.orders[thread].push(Order::Open { leg, offer, sockets });
+    }
+
+    /// Moves the legs that a batch joins to rooms of other threads, before the batch is taken apart: so it can
+    /// be applied whole.
+    fn gather_legs(&mut self, commands: &[Command]) {
+        for (leg, room) in joins_of(commands) {
+            if let (Some(from), Some(to)) = (self.legs.get(&leg), self.rooms.get(&room)) {
+                self.move_leg(&leg, *from, *to);
+            }
+        }
+    }
+
+    fn move_leg(&mut self, leg: &Id, from: usize, to: usize) {
+        if from == to {
+            return;
+        }
+        self.dispatch();
+        let parcel = self.ask(from, |reply| Job::Take { leg: leg.clone(), reply });
+        // It may have closed meanwhile, which a notice will tell.
+        if let Some(parcel) = parcel {
+            self.legs.insert(leg.clone(), to);
+            self.orders[to].push(Order::Put(parcel));
+        }
+    }
+
+    fn order_leg(&mut self, leg: Id, command: Command) {
+        match self.legs.get(&leg) {
+            Some(thread) => self.orders[*thread].push(Order::Command(command)),
+            None => {
+                let (name, subject) = command.label();
+                self.fail(name, &subject, "no such leg");
+            }
+        }
+    }
+
+    fn play(&mut self, leg: Id, play: Id, prompt: Option<Id>, spec: Option<ToneSpec>, looped: bool) {
+        let sound = match (prompt, spec) {
+            (Some(prompt), None) => match self.prompts.get(&prompt) {
+                Some(pcm) => Sound::Prompt(pcm),
+                None => return self.end_play(leg, play, PlayEnd::UnknownPrompt),
+            },
+            (None, Some(spec)) => match tone(&spec) {
+                Ok(sound) => sound,
+                Err(reason) => return self.fail("play", play.as_str(), reason),
+            },
+            _ => return self.fail("play", play.as_str(), "name a prompt or a tone"),
+        };
+        match self.legs.get(&leg) {
+            Some(thread) => self.orders[*thread].push(Order::Play { leg, play, sound, looped }),
+            None => self.end_play(leg, play, PlayEnd::LegClosed),
+        }
+    }
+
+    fn end_play(&mut self, leg: Id, play: Id, reason: PlayEnd) {
+        self.journal.push(&Event::PlayEnded { leg, play, reason });
+    }
+
+    // Recordings
+
+    fn record(
+        &mut self,
+        recording: Id,
+        of: RecordingOf,
+        path: String,
+        append: bool,
+        limits: RecordingLimits,
+    ) {
+        if self.recordings.contains_key(&recording) {
+            return self.fail("start_recording", recording.as_str(), "it runs already");
+        }
+        let Some(thread) = self.thread_of(&of) else {
+            let reason = match of {
+                RecordingOf::Room(_) => RecordingEnd::RoomClosed,
+                RecordingOf::Leg(_) => RecordingEnd::LegClosed,
+            };
+            let detail = "it never began: there is nothing of this name to record".into();
+            self.journal.push(&Event::RecordingEnded { recording, reason, duration_ms: 0, bytes: 0, detail });
+            return;
+        };
+        let backlog = Backlog::default();
+        drop(self.links.writer.send(Task::Open {
+            recording: recording.clone(),
+            of: of.clone(),
+            path: path.clone(),
+            append,
+            backlog: backlog.clone(),
+        }));
+        self.recordings.insert(recording.clone(), Recording { path, of: of.clone() });
+        self.orders[thread].push(Order::Record { recording, of, limits, backlog });
+    }
+
+    fn thread_of(&self, of: &RecordingOf) -> Option<usize> {
+        match of {
+            RecordingOf::Room(room) => self.rooms.get(room).copied(),
+            RecordingOf::Leg(leg) => self.legs.get(leg).copied(),
+        }
+    }
+
+    // Threads
+
+    /// The thread with the fewest legs, and of these with the fewest rooms.
+    fn quietest(&self) -> usize {
+        let mut load = vec![(0_usize, 0_usize); self.links.threads.len()];
+        self.legs.values().for_each(|thread| load[*thread].0 += 1);
+        self.rooms.values().for_each(|thread| load[*thread].1 += 1);
+        (0..load.len()).min_by_key(|thread| load[*thread]).unwrap_or(0)
+    }
+
+    /// Hands the orders to their threads.
+    fn dispatch(&mut self) {
+        for (thread, orders) in self.links.threads.iter().zip(&mut self.orders) {
+            if !orders.is_empty() {
+                drop(thread.jobs.send(Job::Batch(std::mem::take(orders))));
+                thread.bell.ring();
+            }
+        }
+    }
+
+    // Refusals
+
+    fn refuse(&mut self, leg: Id, reason: LegRefusal, detail: String) {
+        self.journal.push(&Event::LegRefused { leg, reason, detail });
+    }
+
+    fn fail(&mut self, command: &str, subject: &str, reason: &str) {
+        self.journal.push(&Event::CommandFailed {
+            command: command.into(),
+            subject: subject.into(),
+            reason: reason.into(),
+        });
+    }
+}
+
+/// The last room that each leg joins in a batch.
+fn joins_of(commands: &[Command]) -> HashMap<Id, Id> {
+    let joins = commands.iter().filter_map(|command| match command {
+        Command::Join { leg, room } => Some((leg.clone(), room.clone())),
+        _ => None,
+    });
+    joins.collect()
+}

@@ -1,0 +1,120 @@
+//! RTP ports: pairs of an even and the next odd port from the configured range (RFC 3550, section 11).
+
+use std::collections::HashSet;
+use std::io;
+use std::net::{IpAddr, UdpSocket};
+use std::os::fd::AsFd;
+
+use crate::sys;
+
+/// Pairs tried before giving up when other programs hold ports of the range.
+const ATTEMPTS: usize = 64;
+
+/// A leg's two sockets, open for as long as the leg is.
+#[derive(Debug)]
+pub struct Sockets {
+    /// The even port.
+    pub port: u16,
+    pub rtp: UdpSocket,
+    pub rtcp: UdpSocket,
+}
+
+/// The pairs of the range and which of them are in use.
+#[derive(Debug)]
+pub struct Ports {
+    address: IpAddr,
+    first: u16,
+    pairs: u16,
+    /// Pairs are given out in turn, so that a port rests as long as possible before it is used again: what
+    /// still comes for its last leg then meets nobody.
+    next: u16,
+    taken: HashSet<u16>,
+}
+
+impl Ports {
+    /// The pairs that lie whole in `first..=last`; `None` if there is no such one.
+    pub fn new(address: IpAddr, first: u16, last: u16) -> Option<Ports> {
+        let first = first.max(2).checked_add(first & 1)?;
+        let pairs = u16::try_from((u32::from(last) + 1).checked_sub(u32::from(first))? / 2).ok()?;
+        (pairs > 0).then(|| Ports { address, first, pairs, next: 0, taken: HashSet::new() })
+    }
+
+    /// Binds the next free pair; an error is a sentence.
+    pub fn open(&mut self) -> Result<Sockets, String> {
+        let mut failure = None;
+        let mut attempts = 0;
+        for _ in 0..self.pairs {
+            let port = self.first + 2 * self.next;
+            self.next = (self.next + 1) % self.pairs;
+            if self.taken.contains(&port) {
+                continue;
+            }
+            match self.bind(port) {
+                Ok(sockets) => {
+                    self.taken.insert(port);
+                    return Ok(sockets);
+                }
+                Err(error) => failure = Some(error),
+            }
+            attempts += 1;
+            if attempts == ATTEMPTS {
+                break;
+            }
+        }
+        Err(match failure {
+            Some(error) => format!("no RTP port of the range can be opened: {error}"),
+            None => format!("all {} pairs of RTP ports are in use", self.pairs),
+        })
+    }
+
+    /// The leg of this pair is gone.
+    pub fn close(&mut self, port: u16) {
+        self.taken.remove(&port);
+    }
+
+    fn bind(&self, port: u16) -> io::Result<Sockets> {
+        let open = |port| {
+            let socket = UdpSocket::bind((self.address, port))?;
+            socket.set_nonblocking(true)?;
+            Ok::<UdpSocket, io::Error>(socket)
+        };
+        let sockets = Sockets { port, rtp: open(port)?, rtcp: open(port + 1)? };
+        sys::stamp_arrivals(sockets.rtp.as_fd())?;
+        Ok(sockets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    #[test]
+    fn a_range_holds_only_whole_pairs() {
+        let pairs = |first, last| Ports::new(LOOPBACK, first, last).map_or(0, |ports| ports.pairs);
+        let cases = [
+            ((10_000, 10_001), 1),
+            ((10_001, 10_002), 0),
+            ((10_001, 10_003), 1),
+            ((10_000, 9_999), 0),
+            ((65_534, 65_535), 1),
+            ((65_535, 65_535), 0),
+        ];
+        for ((first, last), expected) in cases {
+            assert_eq!(pairs(first, last), expected, "{first}-{last}");
+        }
+    }
+
+    #[test]
+    fn pairs_are_even_and_odd_and_run_out_with_a_sentence() {
+        let mut ports = Ports::new(LOOPBACK, 47_300, 47_303).expect("a range");
+        let (first, second) = (ports.open().expect("a pair"), ports.open().expect("a pair"));
+        assert_eq!((first.port, second.port), (47_300, 47_302));
+        assert_eq!(first.rtcp.local_addr().expect("bound").port(), 47_301);
+        assert!(ports.open().expect_err("none is left").contains("in use"));
+        drop(first);
+        ports.close(47_300);
+        assert_eq!(ports.open().expect("free again").port, 47_300);
+    }
+}

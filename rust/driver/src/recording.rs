@@ -1,0 +1,236 @@
+//! Writes recordings to files, on a thread of its own, so that a slow disk delays nobody's audio.
+//!
+//! A file is a whole WAV at any moment up to the last half second: audio is appended first, then the header
+//! says how much there is. About once a second both are forced to the disk.
+//!
+//! What waits for the disk is limited for each recording by its [`Backlog`], which whoever hands in audio asks first.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use plenary_media::engine::RecordingOf;
+use plenary_media::messages::{Event, Id, RecordingEnd};
+use plenary_media::wav;
+
+/// Samples of one recording that may wait for the disk: 10 s; a disk that is slower for longer is broken.
+const MAX_BACKLOG: usize = 80_000;
+/// How long audio may wait in memory before it is written together with its header.
+const FLUSH: Duration = Duration::from_millis(300);
+/// How often a file is forced to the disk.
+const SYNC: Duration = Duration::from_secs(1);
+const SAMPLES_PER_MS: u64 = 8;
+/// Bytes of a file that are searched for its header.
+const HEAD: usize = 4_096;
+
+/// Counts the samples of one recording that wait for the disk.
+#[derive(Clone, Debug, Default)]
+pub struct Backlog(Arc<AtomicUsize>);
+
+impl Backlog {
+    /// Takes room for some samples; `false` if too many wait already.
+    pub fn enter(&self, samples: usize) -> bool {
+        self.0.fetch_add(samples, Ordering::Relaxed) + samples <= MAX_BACKLOG
+    }
+
+    fn exit(&self, samples: usize) {
+        self.0.fetch_sub(samples, Ordering::Relaxed);
+    }
+}
+
+/// For the thread that writes.
+#[derive(Debug)]
+pub enum Task {
+    Open {
+        recording: Id,
+        of: RecordingOf,
+        path: String,
+        append: bool,
+        backlog: Backlog,
+    },
+    Write {
+        recording: Id,
+        pcm: Vec<i16>,
+    },
+    /// `detail` says why, where the reason needs it.
+    End {
+        recording: Id,
+        reason: RecordingEnd,
+        detail: String,
+    },
+    /// Ends all recordings, and then the thread.
+    Quit,
+}
+
+#[derive(Debug)]
+struct Recording {
+    of: RecordingOf,
+    file: File,
+    backlog: Backlog,
+    /// Bytes of audio in the file.
+    written: u64,
+    waiting: Vec<u8>,
+    flushed: Instant,
+    synced: Instant,
+    unsynced: bool,
+    failure: Option<io::Error>,
+}
+
+impl Recording {
+    fn open(path: &str, append: bool, of: RecordingOf, backlog: Backlog) -> io::Result<Recording> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).mode(0o640).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
+        // A recording never overwrites what is there, nor follows a link to somewhere else.
+        let file = if append { options.create(true) } else { options.create_new(true) }.open(path)?;
+        let written = if file.metadata()?.len() == 0 { 0 } else { audio_of(&file)? };
+        let now = Instant::now();
+        let recording = Recording {
+            of,
+            file,
+            backlog,
+            written,
+            waiting: Vec::new(),
+            flushed: now,
+            synced: now,
+            unsynced: true,
+            failure: None,
+        };
+        recording.write_header()?;
+        Ok(recording)
+    }
+
+    fn write_header(&self) -> io::Result<()> {
+        self.file.write_all_at(&wav::header(self.written as u32), 0)
+    }
+
+    fn write(&mut self, pcm: &[i16]) -> io::Result<()> {
+        self.backlog.exit(pcm.len());
+        self.waiting.extend(pcm.iter().flat_map(|sample| sample.to_le_bytes()));
+        if self.flushed.elapsed() >= FLUSH { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.flushed = Instant::now();
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let size = self.written + self.waiting.len() as u64;
+        if size > u64::from(wav::DATA_MAX) {
+            return Err(io::Error::other("a WAV file can't be longer than 4 GiB"));
+        }
+        self.file.write_all_at(&self.waiting, wav::HEADER_LEN as u64 + self.written)?;
+        self.waiting.clear();
+        self.written = size;
+        self.unsynced = true;
+        self.write_header()
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.synced = Instant::now();
+        if std::mem::take(&mut self.unsynced) { self.file.sync_data() } else { Ok(()) }
+    }
+
+    /// What is due by now.
+    fn tend(&mut self) -> io::Result<()> {
+        if self.flushed.elapsed() >= FLUSH {
+            self.flush()?;
+        }
+        if self.synced.elapsed() >= SYNC { self.sync() } else { Ok(()) }
+    }
+
+    fn close(&mut self) -> io::Result<()> {
+        self.flush()?;
+        self.file.sync_all()
+    }
+}
+
+/// Bytes of audio in a file that is to be continued, which must be one of ours.
+fn audio_of(file: &File) -> io::Result<u64> {
+    let mut head = [0; HEAD];
+    let length = file.read_at(&mut head, 0)?;
+    let data = wav::parse(&head[..length]).map_err(|why| io::Error::other(format!("{why:?}")))?;
+    if data.offset != wav::HEADER_LEN as u64 {
+        return Err(io::Error::other("the file was not recorded here"));
+    }
+    // A crash may have left audio that the header does not tell of, and half a sample.
+    let audio = (file.metadata()?.len() - data.offset) & !1;
+    file.set_len(data.offset + audio)?;
+    Ok(audio)
+}
+
+/// What the thread that writes tells.
+#[derive(Debug)]
+pub enum Report {
+    /// A [`Event::RecordingEnded`].
+    Ended(Event),
+    /// The same after an error: no more audio is wanted.
+    Failed(Event, Id, RecordingOf),
+}
+
+/// Writes what `tasks` bring until [`Task::Quit`], or until nobody can bring any.
+pub fn write_recordings(tasks: &Receiver<Task>, report: impl Fn(Report)) {
+    let mut recordings: HashMap<Id, Recording> = HashMap::new();
+    let fail = |recording: Id, of: RecordingOf, written: u64, error: &io::Error| {
+        let event = ended(recording.clone(), RecordingEnd::DiskError, written, error.to_string());
+        report(Report::Failed(event, recording, of));
+    };
+    let mut tended = Instant::now();
+    loop {
+        match tasks.recv_timeout(FLUSH) {
+            Ok(Task::Open { recording, of, path, append, backlog }) => {
+                match Recording::open(&path, append, of.clone(), backlog) {
+                    Ok(open) => drop(recordings.insert(recording, open)),
+                    Err(error) => fail(recording, of, 0, &error),
+                }
+            }
+            Ok(Task::Write { recording, pcm }) => {
+                let written = recordings.get_mut(&recording).map_or(Ok(()), |open| open.write(&pcm));
+                if let (Err(error), Some(open)) = (written, recordings.remove(&recording)) {
+                    fail(recording, open.of, open.written, &error);
+                }
+            }
+            Ok(Task::End { recording, reason, detail }) => {
+                // One that failed has ended already.
+                if let Some(open) = recordings.remove(&recording) {
+                    report(Report::Ended(end(recording, open, reason, detail)));
+                }
+            }
+            Ok(Task::Quit) | Err(RecvTimeoutError::Disconnected) => {
+                for (recording, open) in recordings {
+                    report(Report::Ended(end(recording, open, RecordingEnd::Shutdown, String::new())));
+                }
+                return;
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if tended.elapsed() >= FLUSH {
+            tended = Instant::now();
+            let broken = recordings.extract_if(|_, open| {
+                open.failure = open.tend().err();
+                open.failure.is_some()
+            });
+            for (recording, open) in broken {
+                if let Some(error) = open.failure {
+                    fail(recording, open.of, open.written, &error);
+                }
+            }
+        }
+    }
+}
+
+fn end(recording: Id, mut open: Recording, reason: RecordingEnd, detail: String) -> Event {
+    match open.close() {
+        Ok(()) => ended(recording, reason, open.written, detail),
+        Err(error) => ended(recording, RecordingEnd::DiskError, open.written, error.to_string()),
+    }
+}
+
+fn ended(recording: Id, reason: RecordingEnd, audio: u64, detail: String) -> Event {
+    let bytes = audio + wav::HEADER_LEN as u64;
+    Event::RecordingEnded { recording, reason, duration_ms: audio / 2 / SAMPLES_PER_MS, bytes, detail }
+}
