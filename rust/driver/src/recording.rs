@@ -190,7 +190,9 @@ pub fn write_recordings(tasks: &Receiver<Task>, report: impl Fn(Report)) {
             }
             Ok(Task::Write { recording, pcm }) => {
                 let written = recordings.get_mut(&recording).map_or(Ok(()), |open| open.write(&pcm));
-                if let (Err(error), Some(open)) = (written, recordings.remove(&recording)) {
+                if let Err(error) = written
+                    && let Some(open) = recordings.remove(&recording)
+                {
                     fail(recording, open.of, open.written, &error);
                 }
             }
