@@ -234,6 +234,6 @@ impl Concealer {
         }
         let into = place + 1 - (len - quarter);
         let part = into as f32 / (quarter + 1) as f32;
-        sample * (1.0 - part) + self.at(HISTORY - 2 * len + place) * part
+        sample * (1.0 - part) + self.at(HISTORY + place - 2 * len) * part
     }
 }

@@ -86,7 +86,7 @@ impl RtcpSession {
         let mut session = Self {
             ssrc,
             cname: [0; CNAME_LEN as usize],
-            random: seed | 1,
+            random: seed,
             next_report: now,
             reported_packets: 0,
             last_sr: None,
