@@ -1,0 +1,527 @@
+"""A virtual SIP phone: it calls and is called, says and hears, presses keys, holds and hangs up.
+
+    async with Phone("ann") as ann:
+        await ann.call("sip:meeting@127.0.0.1:5060")
+        ann.say(440)
+        await ann.press("1234#")
+        ...
+        assert tones_in(ann.heard().last(1.0), [440, 650]) == {650}
+        await ann.hang_up()
+
+It has one line, stands on the same SIP endpoint as the server, and sends real packets in real time: a packet every
+20 ms, of silence where it has nothing to say. Times are those of the event loop's clock.
+"""
+
+import asyncio
+import functools
+import ipaddress
+import secrets
+import socket
+import wave
+from array import array
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+from ..sip import events as sip
+from ..sip.config import Credentials, Datagram, EndpointConfig
+from ..sip.endpoint import Endpoint
+from . import g711, sdp
+from .rtp import FRAME_S, FRAME_SAMPLES, TELEPHONE_EVENT, Heard, Reception, RtpReceiver, RtpSender
+from .rtp import digit_payloads as key_payloads
+from .sdp import Media
+from .tones import RATE_HZ, Pcm, tone
+
+ANSWER_TIMEOUT_S = 35.0
+"""Longer than a SIP transaction (RFC 3261 timer B): who waits for an answer waits at most this long."""
+KEY_PAUSE_FRAMES = 5
+"""Silence between two keys: 100 ms."""
+CATCH_UP_S = 0.5
+"""A phone that could not run for longer than this does not send what it missed."""
+_SILENCE = array("h", bytes(2 * FRAME_SAMPLES))
+
+
+class PhoneError(Exception):
+    """A phone cannot do what it was asked to."""
+
+
+class CallRefused(PhoneError):
+    """The call that the phone made came to nothing."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"{status} {reason}")
+        self.status = status
+        self.reason = reason
+
+
+class NotInCall(PhoneError):
+    """There is no call to do that with."""
+
+
+class Phone:
+    """One line, on loopback unless `host` says otherwise.
+
+    `codecs` in order of preference. `password` answers challenges in the name of `name`. With `answers` every call
+    is answered at once. With `offers` false its own calls leave the offer to the server.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        host: str = "127.0.0.1",
+        codecs: tuple[str, ...] = ("PCMU", "PCMA"),
+        password: str = "",
+        answers: bool = False,
+        offers: bool = True,
+    ) -> None:
+        self.name = name
+        self.ringing = asyncio.Event()
+        """The phone that was called rings, or this one does."""
+        self.said_at: float | None = None
+        """When the first packet of what was last said has left."""
+        self.digits = ""
+        """Keys that came by INFO; those by RTP are in `rtp_digits`."""
+        self.direction = "inactive"
+        """What this phone may do, by the last offer and answer (RFC 3264)."""
+        self._host = host
+        self._codecs = codecs
+        self._password = password
+        self._answers = answers
+        self._offers = offers
+        self._call: str | None = None
+        self._their_offer: str | None = None
+        self._answered: asyncio.Future[None] | None = None
+        self._changed: asyncio.Future[None] | None = None
+        self._ended: asyncio.Future[str] | None = None
+        self._version = 0
+        self._peer: Media | None = None
+        self._codec = codecs[0]
+        self._sender = RtpSender(secrets.randbits(32))
+        self._receiver = RtpReceiver()
+        self._voice: Pcm = array("h")
+        self._voice_at = 0
+        self._voice_loops = False
+        self._voice_done: asyncio.Future[None] | None = None
+        self._keys: deque[tuple[bytes, bool] | None] = deque()
+        self._key_timestamp = 0
+        self._keys_done: asyncio.Future[None] | None = None
+        self._tick_at: float | None = None
+        self._tick_timer: asyncio.TimerHandle | None = None
+        self._sip_timer: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._sip, _ = await self._loop.create_datagram_endpoint(
+            lambda: _Packets(self._on_sip), local_addr=(self._host, 0)
+        )
+        self._rtp, _ = await self._loop.create_datagram_endpoint(
+            lambda: _Packets(self._on_rtp), local_addr=(self._host, 0)
+        )
+        config = EndpointConfig(
+            host=self._host,
+            port=_port(self._sip),
+            outgoing=Credentials(self.name, self._password) if self._password else None,
+            server_name="plenary-phone",
+        )
+        self._endpoint = Endpoint(config, secrets.token_hex, secrets.token_bytes(16))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Hangs up without waiting for the answer."""
+        if self._call is not None:
+            self._endpoint.hang_up(self._call, self._loop.time())
+            self._pump()
+        self.vanish()
+
+    # --- Calls
+
+    @property
+    def uri(self) -> str:
+        """Where this phone can be called."""
+        return f"sip:{self.name}@{self._host}:{_port(self._sip)}"
+
+    @property
+    def rtp_address(self) -> tuple[str, int]:
+        return self._host, _port(self._rtp)
+
+    @property
+    def server_rtp_address(self) -> tuple[str, int]:
+        """Where this phone sends its sound."""
+        if self._peer is None:
+            raise NotInCall("nobody has told where to send sound")
+        return self._peer.host, self._peer.port
+
+    @property
+    def in_call(self) -> bool:
+        return self._call is not None
+
+    @property
+    def ended(self) -> "asyncio.Future[str]":
+        """Done when the last call is over: `bye`, `cancel`, ... or `refused`."""
+        if self._ended is None:
+            raise NotInCall("this phone was in no call yet")
+        return self._ended
+
+    async def call(self, uri: str) -> None:
+        """Calls and returns when it is answered. Raises CallRefused. Cancelling gives the call up."""
+        await self.dial(uri)
+
+    def dial(self, uri: str) -> "asyncio.Future[None]":
+        """Calls; the future is done when it is answered, or has CallRefused."""
+        if self._call is not None:
+            raise PhoneError("this phone is in a call already")
+        answered = self._begin(secrets.token_hex(8))
+        offer = self._describe("sendrecv") if self._offers else None
+        own = f"sip:{self.name}@{self._host}"
+        self._endpoint.invite(self._in_call(), uri, offer, self.name, self._loop.time(), source=own)
+        self._pump()
+        answered.add_done_callback(self._give_up_if_cancelled)
+        return answered
+
+    async def answer(self, timeout_s: float = ANSWER_TIMEOUT_S) -> None:
+        """Waits until it rings, and answers; returns when the caller has confirmed it."""
+        async with asyncio.timeout(timeout_s):
+            while self._answered is None or self._call is None:
+                self.ringing.clear()
+                await self.ringing.wait()
+            self._pick_up()
+            await self._answered
+
+    def refuse(self, status: int = 486) -> None:
+        """Refuses the call that rings."""
+        self._endpoint.refuse(self._in_call(), status, "", self._loop.time())
+        self._pump()
+
+    async def hold(self, direction: str = "sendonly") -> None:
+        """Holds the peer (RFC 3264 section 8.4): the phone hears nothing until `resume`."""
+        await self._offer(direction)
+
+    async def resume(self) -> None:
+        await self._offer("sendrecv")
+
+    async def hang_up(self) -> None:
+        """Ends the call, whatever its state, and waits for the end."""
+        ended = self.ended
+        if self._call is not None:
+            self._endpoint.hang_up(self._call, self._loop.time())
+            self._pump()
+        await ended
+
+    def vanish(self) -> None:
+        """As if its cable was pulled: sends and hears nothing any more."""
+        for timer in (self._tick_timer, self._sip_timer):
+            if timer is not None:
+                timer.cancel()
+        self._tick_at = None
+        self._sip.close()
+        self._rtp.close()
+
+    # --- Sound
+
+    def say(self, sound: "Pcm | float | Path", loop: bool = False) -> "asyncio.Future[None]":
+        """Says it from the next packet on, in place of what it said before; the future is done when it is said.
+
+        `sound`: samples at 8 kHz, a WAV file of such, or a whole number of Hz for a tone without end.
+        """
+        if isinstance(sound, Path):
+            self._voice, self._voice_loops = read_wav(sound), loop
+        elif isinstance(sound, int | float):
+            self._voice, self._voice_loops = tone(sound, 1.0), True
+        else:
+            self._voice, self._voice_loops = sound, loop
+        self._voice_at, self.said_at = 0, None
+        _finish(self._voice_done)
+        self._voice_done = self._loop.create_future()
+        return self._voice_done
+
+    def be_quiet(self) -> None:
+        """Says nothing any more, but sends packets of silence."""
+        self.say(array("h"))
+
+    async def press(self, digits: str, duration_ms: int = 100) -> None:
+        """Presses keys one after the other (RFC 4733); returns when they are sent."""
+        if self._peer is None or self._peer.telephone_event is None:
+            raise NotInCall("nobody here takes keys by RTP")
+        for digit in digits:
+            self._keys.extend(key_payloads(digit, duration_ms))
+            self._keys.extend([None] * KEY_PAUSE_FRAMES)
+        self._keys_done = self._loop.create_future()
+        await self._keys_done
+
+    def heard(self) -> Heard:
+        """All that was heard in this call."""
+        return self._receiver.heard()
+
+    @property
+    def rtp_digits(self) -> str:
+        """Keys that came by RTP."""
+        return self._receiver.digits
+
+    @property
+    def reception(self) -> Reception:
+        """How well the packets came."""
+        return self._receiver.reception()
+
+    @property
+    def packets_sent(self) -> int:
+        return self._sender.sent
+
+    # --- Signalling
+
+    def _begin(self, call: str) -> "asyncio.Future[None]":
+        self._call = call
+        self.ringing.clear()
+        self._ended = self._loop.create_future()
+        self._answered = self._loop.create_future()
+        self._receiver = RtpReceiver()
+        self.digits = ""
+        return self._answered
+
+    def _in_call(self) -> str:
+        if self._call is None:
+            raise NotInCall(f"{self.name} is in no call")
+        return self._call
+
+    def _give_up_if_cancelled(self, answered: "asyncio.Future[None]") -> None:
+        if answered.cancelled() and self._call is not None:
+            self._endpoint.hang_up(self._call, self._loop.time())
+            self._pump()
+
+    def _pick_up(self) -> None:
+        call = self._in_call()
+        if self._their_offer is None:
+            answer = self._describe("sendrecv")
+        else:
+            answer = self._accept(self._their_offer)
+            if answer is None:
+                self._endpoint.refuse(call, 488, "", self._loop.time())
+                self._pump()
+                return
+        self._endpoint.answer(call, answer, self._loop.time())
+        self._pump()
+
+    async def _offer(self, direction: str) -> None:
+        call = self._in_call()
+        changed = self._changed = self._loop.create_future()
+        self._endpoint.send_offer(call, self._describe(direction), self._loop.time())
+        self._pump()
+        await asyncio.wait_for(changed, ANSWER_TIMEOUT_S)
+
+    def _describe(self, direction: str) -> str:
+        self._version += 1
+        return Media(*self.rtp_address, self._codecs, TELEPHONE_EVENT, direction).write(self._version)
+
+    def _accept(self, offer: str) -> str | None:
+        """My answer to the peer's offer, None if I can't."""
+        mine = Media(*self.rtp_address, self._codecs)
+        try:
+            peer = sdp.read(offer)
+            answer = sdp.answer(mine, peer)
+        except sdp.BadSdp:
+            return None
+        self._version += 1
+        self._receiver.telephone_event = answer.telephone_event or TELEPHONE_EVENT
+        self._use(peer, answer.codecs[0])
+        return answer.write(self._version)
+
+    def _apply(self, answer: str | None) -> None:
+        """The peer's answer to my offer."""
+        if answer is None:
+            return
+        peer = sdp.read(answer)
+        self._use(peer, peer.codecs[0])
+
+    def _use(self, peer: Media, codec: str) -> None:
+        self._peer, self._codec = peer, codec
+        self.direction = sdp.MIRRORED[peer.direction]
+        if self._tick_at is None:
+            self._tick_at = self._loop.time()
+            self._tick()
+
+    def _on_sip(self, data: bytes, source: tuple[str, int]) -> None:
+        self._endpoint.receive(data, source, self._loop.time())
+        self._pump()
+
+    def _on_sip_timer(self) -> None:
+        self._endpoint.fire(self._loop.time())
+        self._pump()
+
+    def _pump(self) -> None:
+        """Events, packets and the timer of the endpoint, after anything was done with it."""
+        while events := self._endpoint.events():
+            for event in events:
+                self._handle(event)
+        self._endpoint.changed()
+        for datagram in self._endpoint.datagrams():
+            self._send_sip(datagram)
+        if self._sip_timer is not None:
+            self._sip_timer.cancel()
+        timeout = self._endpoint.timeout()
+        if timeout is not None and not self._sip.is_closing():
+            self._sip_timer = self._loop.call_at(timeout, self._on_sip_timer)
+
+    def _send_sip(self, datagram: Datagram) -> None:
+        if not self._sip.is_closing():
+            host, port = datagram.destination
+            self._sip.sendto(datagram.data, (_resolved(host), port))
+
+    def _handle(self, event: sip.SipEvent) -> None:
+        now = self._loop.time()
+        if isinstance(event, sip.Invited) and self._call is None:
+            self._begin(event.call)
+            self._their_offer = event.sdp
+            self._endpoint.ring(event.call, now)
+            self.ringing.set()
+            if self._answers:
+                self._pick_up()
+            return
+        if isinstance(event, sip.Invited):
+            self._endpoint.refuse(event.call, 486, "", now)
+            return
+        if event.call != self._call:
+            return
+        match event:
+            case sip.Ringing():
+                self.ringing.set()
+            case sip.Progressed():
+                self._apply(event.sdp)
+            case sip.Answered():
+                self._confirm(event)
+            case sip.Acked():
+                self._apply(event.sdp)
+                _finish(self._answered)
+            case sip.Offered():
+                self._answer_offer(event)
+            case sip.OfferAnswered():
+                self._apply(event.sdp)
+                _finish(self._changed)
+            case sip.OfferRefused():
+                _finish(self._changed, CallRefused(event.status, "the peer refused our offer"))
+            case sip.Digit():
+                self.digits += event.digit
+            case sip.Refused():
+                self._over("refused", CallRefused(event.status, event.reason))
+            case sip.Ended():
+                self._over(event.reason, CallRefused(487, f"the call ended before it was answered: {event.reason}"))
+            case _:
+                raise AssertionError(f"unknown event {event}")
+
+    def _confirm(self, event: sip.Answered) -> None:
+        if self._offers:
+            self._apply(event.sdp)
+        else:
+            answer = None if event.sdp is None else self._accept(event.sdp)
+            if answer is None:
+                self._endpoint.hang_up(event.call, self._loop.time())
+                return
+            self._endpoint.acknowledge(event.call, answer, self._loop.time())
+        _finish(self._answered)
+
+    def _answer_offer(self, event: sip.Offered) -> None:
+        answer = self._describe("sendrecv") if event.sdp is None else self._accept(event.sdp)
+        if answer is None:
+            self._endpoint.refuse_offer(event.call, 488, self._loop.time())
+        else:
+            self._endpoint.answer_offer(event.call, answer, self._loop.time())
+
+    def _over(self, reason: str, error: CallRefused) -> None:
+        self._call = self._peer = None
+        self.direction = "inactive"
+        self._tick_at = None
+        if self._tick_timer is not None:
+            self._tick_timer.cancel()
+        self._keys.clear()
+        _finish(self._keys_done)
+        _finish(self._answered, error)
+        _finish(self._changed, error)
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(reason)
+
+    # --- Media
+
+    def _on_rtp(self, data: bytes, source: tuple[str, int]) -> None:
+        del source
+        if self._call is not None:
+            self._receiver.receive(data, self._loop.time())
+
+    def _tick(self) -> None:
+        """Sends one packet, and comes again 20 ms after it should have come."""
+        if self._tick_at is None:
+            return
+        if self.direction in ("sendrecv", "sendonly") and self._peer is not None:
+            self._send_frame(self._peer)
+        self._sender.advance()
+        self._tick_at += FRAME_S
+        if self._loop.time() - self._tick_at > CATCH_UP_S:
+            self._tick_at = self._loop.time()
+        self._tick_timer = self._loop.call_at(self._tick_at, self._tick)
+
+    def _send_frame(self, peer: Media) -> None:
+        key = self._keys.popleft() if self._keys else None
+        if key is not None and peer.telephone_event is not None:
+            payload, first = key
+            self._key_timestamp = self._sender.timestamp if first else self._key_timestamp
+            packet = self._sender.packet(peer.telephone_event, payload, first, self._key_timestamp)
+        else:
+            if not self._keys:
+                _finish(self._keys_done)
+            packet = self._sender.packet(sdp.TYPES[self._codec], g711.encode(self._codec, self._next_frame()))
+        self._rtp.sendto(packet, (peer.host, peer.port))
+
+    def _next_frame(self) -> Pcm:
+        if not self._voice:
+            _finish(self._voice_done)
+            return _SILENCE
+        if self.said_at is None:
+            self.said_at = self._loop.time()
+        frame = self._voice[self._voice_at : self._voice_at + FRAME_SAMPLES]
+        self._voice_at += FRAME_SAMPLES
+        if len(frame) < FRAME_SAMPLES:
+            if self._voice_loops:
+                self._voice_at = FRAME_SAMPLES - len(frame)
+                frame += self._voice[: self._voice_at]
+            else:
+                self._voice = array("h")
+                _finish(self._voice_done)
+            frame += _SILENCE[len(frame) :]
+        return frame
+
+
+class _Packets(asyncio.DatagramProtocol):
+    def __init__(self, on_packet: Callable[[bytes, tuple[str, int]], None]) -> None:
+        self._on_packet = on_packet
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self._on_packet(data, addr[:2])
+
+
+def read_wav(path: Path) -> Pcm:
+    """The samples of a WAV file. Raises PhoneError unless it is mono, 8 kHz, 16 bit."""
+    with wave.open(str(path), "rb") as file:
+        if (file.getnchannels(), file.getframerate(), file.getsampwidth()) != (1, RATE_HZ, 2):
+            raise PhoneError(f"{path} is not mono, {RATE_HZ} Hz, 16 bit")
+        return array("h", file.readframes(file.getnframes()))
+
+
+def _finish(future: "asyncio.Future[None] | None", error: Exception | None = None) -> None:
+    if future is None or future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
+        future.exception()  # who does not wait for it need not hear of it
+
+
+def _port(transport: asyncio.DatagramTransport) -> int:
+    return transport.get_extra_info("sockname")[1]
+
+
+@functools.cache
+def _resolved(host: str) -> str:
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return socket.gethostbyname(host)
