@@ -17,27 +17,27 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 # --- Signalling ----------------------------------------------------------------------------------------------------
 
 
-class RingCall(Command):
+class RingCall(Command, frozen=True, kw_only=True):
     """180 Ringing to the phone that calls."""
 
     call: str
 
 
-class ProgressCall(Command):
+class ProgressCall(Command, frozen=True, kw_only=True):
     """183 Session Progress: the phone that calls hears us before we answer."""
 
     call: str
     sdp: str
 
 
-class AnswerCall(Command):
+class AnswerCall(Command, frozen=True, kw_only=True):
     """200 OK to the phone that calls."""
 
     call: str
     sdp: str
 
 
-class RefuseCall(Command):
+class RefuseCall(Command, frozen=True, kw_only=True):
     """A final refusal to the phone that calls."""
 
     call: str
@@ -45,7 +45,7 @@ class RefuseCall(Command):
     reason: str = ""
 
 
-class PlaceCall(Command):
+class PlaceCall(Command, frozen=True, kw_only=True):
     """INVITE to a phone."""
 
     call: str
@@ -57,35 +57,35 @@ class PlaceCall(Command):
     sdp: str
 
 
-class ConfirmCall(Command):
+class ConfirmCall(Command, frozen=True, kw_only=True):
     """ACK that carries our answer, where the phone's 200 was the offer."""
 
     call: str
     sdp: str
 
 
-class HangUp(Command):
+class HangUp(Command, frozen=True, kw_only=True):
     """Ends the call in whatever state it is: BYE, CANCEL or a refusal."""
 
     call: str
     reason: str = ""
 
 
-class SendOffer(Command):
+class SendOffer(Command, frozen=True, kw_only=True):
     """re-INVITE: our new offer."""
 
     call: str
     sdp: str
 
 
-class AnswerOffer(Command):
+class AnswerOffer(Command, frozen=True, kw_only=True):
     """200 to the phone's re-INVITE or UPDATE."""
 
     call: str
     sdp: str
 
 
-class RefuseOffer(Command):
+class RefuseOffer(Command, frozen=True, kw_only=True):
     """Refuses the phone's re-INVITE or UPDATE; the session goes on as it was."""
 
     call: str
@@ -95,7 +95,7 @@ class RefuseOffer(Command):
 # --- Media engine --------------------------------------------------------------------------------------------------
 
 
-class OpenLeg(Command):
+class OpenLeg(Command, frozen=True, kw_only=True):
     """Makes the call's media. With the phone's offer the engine answers it, without it makes one."""
 
     call: str
@@ -104,37 +104,37 @@ class OpenLeg(Command):
     """Where it is likely to go: lets the engine put it on the right thread at once."""
 
 
-class ApplySdp(Command):
+class ApplySdp(Command, frozen=True, kw_only=True):
     call: str
     kind: str
     """`offer` (the phone's new one) or `answer` (to ours)."""
     sdp: str
 
 
-class OfferLeg(Command):
+class OfferLeg(Command, frozen=True, kw_only=True):
     """Makes a new offer on the call's media."""
 
     call: str
 
 
-class CloseLeg(Command):
+class CloseLeg(Command, frozen=True, kw_only=True):
     call: str
 
 
-class OpenRoom(Command):
+class OpenRoom(Command, frozen=True, kw_only=True):
     conference: str
 
 
-class CloseRoom(Command):
+class CloseRoom(Command, frozen=True, kw_only=True):
     conference: str
 
 
-class JoinRoom(Command):
+class JoinRoom(Command, frozen=True, kw_only=True):
     call: str
     conference: str
 
 
-class LeaveRoom(Command):
+class LeaveRoom(Command, frozen=True, kw_only=True):
     call: str
 
 
@@ -144,7 +144,7 @@ class Tone(msgspec.Struct, frozen=True, kw_only=True):
     level_dbfs: float = -16.0
 
 
-class Play(Command):
+class Play(Command, frozen=True, kw_only=True):
     """Plays a prompt or a tone to one call, in place of what it hears of the room."""
 
     call: str
@@ -154,12 +154,12 @@ class Play(Command):
     loop: bool = False
 
 
-class StopPlay(Command):
+class StopPlay(Command, frozen=True, kw_only=True):
     call: str
     play: str
 
 
-class StartRecording(Command):
+class StartRecording(Command, frozen=True, kw_only=True):
     """Exactly one of `conference` and `call`. A `part` above 1 goes on after the engine was started again."""
 
     recording: str
@@ -171,18 +171,18 @@ class StartRecording(Command):
     end_of_silence_ms: int = 0
 
 
-class StopRecording(Command):
+class StopRecording(Command, frozen=True, kw_only=True):
     recording: str
 
 
-class RemoveRecordingFiles(Command):
+class RemoveRecordingFiles(Command, frozen=True, kw_only=True):
     recording: str
 
 
 # --- Prompts -------------------------------------------------------------------------------------------------------
 
 
-class PreparePrompt(Command):
+class PreparePrompt(Command, frozen=True, kw_only=True):
     """Speaks `text`, or fetches `url`, and loads the sound into the engine. Exactly one of the two is given."""
 
     request: str
@@ -192,7 +192,7 @@ class PreparePrompt(Command):
     url: str | None = None
 
 
-class DropPrompt(Command):
+class DropPrompt(Command, frozen=True, kw_only=True):
     """Nobody waits for this request any more; no event follows."""
 
     request: str
@@ -201,7 +201,7 @@ class DropPrompt(Command):
 # --- API -----------------------------------------------------------------------------------------------------------
 
 
-class Reply(Command):
+class Reply(Command, frozen=True, kw_only=True):
     """Answers a request: what it asked for as it is now, or why not."""
 
     ask: int

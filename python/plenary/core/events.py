@@ -6,7 +6,7 @@ requests of the API's user. Time is no event: `Switch.fire(now)`.
 
 import msgspec
 
-from .resources import Action, Address, ConferenceType, Settings
+from .resources import Action, Address, Call, Conference, Conferencecall, ConferenceType, Recording, Settings
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,7 +16,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 # --- Signalling: what phones do -----------------------------------------------------------------------------------
 
 
-class CallOffered(Event):
+class CallOffered(Event, frozen=True, kw_only=True):
     """A phone calls: an INVITE came in."""
 
     call: str
@@ -27,24 +27,26 @@ class CallOffered(Event):
     destination: Address
     sdp: str | None
     """The phone's offer; None: it wants ours (late offer)."""
+    stored: Conference | None = None
+    """The conference as the store has it, where the address is that of one which is over (see `Request`)."""
     username: str = ""
     """Who proved to be calling (digest), empty for an anonymous caller that the listener lets in."""
 
 
-class CallRinging(Event):
+class CallRinging(Event, frozen=True, kw_only=True):
     """The phone that we called rings."""
 
     call: str
 
 
-class CallAnswered(Event):
+class CallAnswered(Event, frozen=True, kw_only=True):
     """The phone that we called was picked up."""
 
     call: str
     sdp: str | None
 
 
-class CallRefused(Event):
+class CallRefused(Event, frozen=True, kw_only=True):
     """The phone that we called said no, or nothing: the call is over."""
 
     call: str
@@ -53,7 +55,7 @@ class CallRefused(Event):
     reason: str = ""
 
 
-class CallAcked(Event):
+class CallAcked(Event, frozen=True, kw_only=True):
     """The phone that called us has confirmed our answer."""
 
     call: str
@@ -61,7 +63,7 @@ class CallAcked(Event):
     """Its answer, where our answer to the call was the offer."""
 
 
-class CallEnded(Event):
+class CallEnded(Event, frozen=True, kw_only=True):
     """The call is over: the phone hung up or cancelled, or cannot be reached."""
 
     call: str
@@ -69,7 +71,7 @@ class CallEnded(Event):
     """`bye`, `cancel`, `ack_timeout`, `offer_timeout`, `transport`, `session_expired`."""
 
 
-class SdpOffered(Event):
+class SdpOffered(Event, frozen=True, kw_only=True):
     """The phone changes the session: hold, resume, another codec or address (re-INVITE, UPDATE)."""
 
     call: str
@@ -77,21 +79,21 @@ class SdpOffered(Event):
     """None: it wants our offer."""
 
 
-class SdpAnswered(Event):
+class SdpAnswered(Event, frozen=True, kw_only=True):
     """The phone answered our new offer."""
 
     call: str
     sdp: str | None
 
 
-class SdpRefused(Event):
+class SdpRefused(Event, frozen=True, kw_only=True):
     """The phone refused our new offer; the session goes on as it was."""
 
     call: str
     status: int
 
 
-class DigitPressed(Event):
+class DigitPressed(Event, frozen=True, kw_only=True):
     """A key was pressed: RFC 4733 through the engine, or INFO through the signalling."""
 
     call: str
@@ -103,7 +105,7 @@ class DigitPressed(Event):
 # --- Media engine --------------------------------------------------------------------------------------------------
 
 
-class LegAnswered(Event):
+class LegAnswered(Event, frozen=True, kw_only=True):
     """The engine answered the phone's offer."""
 
     call: str
@@ -112,21 +114,21 @@ class LegAnswered(Event):
     """What we may do, seen from the server: `sendrecv`, `sendonly`, `recvonly`, `inactive` (RFC 3264)."""
 
 
-class LegOffered(Event):
+class LegOffered(Event, frozen=True, kw_only=True):
     """The engine made an offer for us to send."""
 
     call: str
     sdp: str
 
 
-class LegApplied(Event):
+class LegApplied(Event, frozen=True, kw_only=True):
     """The engine took the phone's answer."""
 
     call: str
     direction: str
 
 
-class LegRefused(Event):
+class LegRefused(Event, frozen=True, kw_only=True):
     """The engine can't do what the phone's SDP asks for. A leg that was there goes on as it was."""
 
     call: str
@@ -135,45 +137,45 @@ class LegRefused(Event):
     detail: str = ""
 
 
-class LegClosed(Event):
+class LegClosed(Event, frozen=True, kw_only=True):
     """The engine has let go of the call's media, at our word or because it failed."""
 
     call: str
 
 
-class LegJoined(Event):
+class LegJoined(Event, frozen=True, kw_only=True):
     """The call is in the room's mix."""
 
     call: str
     conference: str
 
 
-class LegInactive(Event):
+class LegInactive(Event, frozen=True, kw_only=True):
     """Nothing was heard of the phone for too long."""
 
     call: str
     silent_ms: int
 
 
-class TalkingChanged(Event):
+class TalkingChanged(Event, frozen=True, kw_only=True):
     call: str
     talking: bool
 
 
-class PlayEnded(Event):
+class PlayEnded(Event, frozen=True, kw_only=True):
     call: str
     play: str
     reason: str
     """`finished`, `stopped`, `unknown_prompt`, `leg_closed`."""
 
 
-class RecordingStarted(Event):
+class RecordingStarted(Event, frozen=True, kw_only=True):
     """The first sound is written."""
 
     recording: str
 
 
-class RecordingEnded(Event):
+class RecordingEnded(Event, frozen=True, kw_only=True):
     recording: str
     reason: str
     """`stopped`, `duration`, `silence`, `room_closed`, `leg_closed`, `disk_error`, `shutdown`, `engine_lost`."""
@@ -190,7 +192,7 @@ class LegSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     plays: list[str] = []
 
 
-class EngineReady(Event):
+class EngineReady(Event, frozen=True, kw_only=True):
     """The engine is connected, and every event of it from before has been handled.
 
     What the engine holds is in here; the switch brings it to what should be. `restarted` is true if it is not the
@@ -204,14 +206,14 @@ class EngineReady(Event):
     recordings: list[str] = []
 
 
-class EngineLost(Event):
+class EngineLost(Event, frozen=True, kw_only=True):
     """The engine is gone or does not answer. `EngineReady` follows when there is one again."""
 
 
 # --- Prompts -------------------------------------------------------------------------------------------------------
 
 
-class PromptReady(Event):
+class PromptReady(Event, frozen=True, kw_only=True):
     """What was asked for by `PreparePrompt` is loaded into the engine."""
 
     request: str
@@ -220,7 +222,7 @@ class PromptReady(Event):
     duration_ms: int
 
 
-class PromptFailed(Event):
+class PromptFailed(Event, frozen=True, kw_only=True):
     request: str
     reason: str
     """A sentence for the event log."""
@@ -229,14 +231,18 @@ class PromptFailed(Event):
 # --- Requests of the API's user ------------------------------------------------------------------------------------
 
 
-class Request(Event):
-    """Asked through the API. Answered by exactly one `Reply` with the same `ask`."""
+class Request(Event, frozen=True, kw_only=True):
+    """Asked through the API. Answered by exactly one `Reply` with the same `ask`.
+
+    The switch holds only what is at work (`Switch.holds(id)`). For anything else the server reads the resource from
+    the store and hands it in as `stored`: what is over never changes again, so that cannot be out of date.
+    """
 
     ask: int
     customer: str
 
 
-class CreateConference(Request):
+class CreateConference(Request, frozen=True, kw_only=True):
     type: ConferenceType
     name: str = ""
     detail: str = ""
@@ -247,7 +253,7 @@ class CreateConference(Request):
     settings: Settings = Settings()
 
 
-class UpdateConference(Request):
+class UpdateConference(Request, frozen=True, kw_only=True):
     """Replaces all of these fields: what a PUT leaves out is reset to its default."""
 
     conference: str
@@ -258,34 +264,40 @@ class UpdateConference(Request):
     pre_actions: list[Action] = []
     post_actions: list[Action] = []
     settings: Settings = Settings()
+    stored: Conference | None = None
 
 
-class DeleteConference(Request):
+class DeleteConference(Request, frozen=True, kw_only=True):
     conference: str
+    stored: Conference | None = None
 
 
-class StartConferenceRecording(Request):
+class StartConferenceRecording(Request, frozen=True, kw_only=True):
     conference: str
     format: str = "wav"
     duration: int = 0
     """Seconds after which it ends by itself; 0: no limit."""
     end_of_silence: int = 0
     """Seconds of silence after which it ends by itself; 0: no limit."""
+    stored: Conference | None = None
 
 
-class StopConferenceRecording(Request):
+class StopConferenceRecording(Request, frozen=True, kw_only=True):
     conference: str
+    stored: Conference | None = None
 
 
-class KickConferencecall(Request):
+class KickConferencecall(Request, frozen=True, kw_only=True):
     conferencecall: str
+    stored: Conferencecall | None = None
 
 
-class DeleteRecording(Request):
+class DeleteRecording(Request, frozen=True, kw_only=True):
     recording: str
+    stored: Recording | None = None
 
 
-class CreateCalls(Request):
+class CreateCalls(Request, frozen=True, kw_only=True):
     """One outgoing call to each destination; each runs `actions` once it is answered."""
 
     source: Address
@@ -293,5 +305,16 @@ class CreateCalls(Request):
     actions: list[Action] = []
 
 
-class HangUpCall(Request):
+class HangUpCall(Request, frozen=True, kw_only=True):
     call: str
+    stored: Call | None = None
+
+
+# --- The server itself ---------------------------------------------------------------------------------------------
+
+
+class ServerStopping(Event):
+    """The server was told to end: every call is let go, recordings are closed, nothing new begins.
+
+    Conferences stay as they are; the next server goes on with them.
+    """

@@ -213,7 +213,7 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     customer_id: str
     conference_id: str = ZERO_ID
     number: int = 0
-    """Gapless from 1 within its conference; 0 for what belongs to none."""
+    """Gapless from 1 within its conference; 0 for what belongs to none, or comes when the conference is long over."""
     tm: str
     cause: str = ""
     """What brought it about, in words a person understands."""

@@ -1,0 +1,127 @@
+"""What a call can be made to do: one struct of options and one that runs for each type, and their registry."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from ..errors import Invalid
+from ..flow import ENTER_ROOM
+from ..limits import ACTIONS_BYTES_MAX, ACTIONS_MAX
+from ..resources import Action
+from ..routing import is_id
+from ..variables import substitute
+from .base import BadOption, Option, Running
+from .calling import (
+    Answer,
+    Hangup,
+    HangupOption,
+    RecordingStart,
+    RecordingStartOption,
+    RecordingStop,
+    Stop,
+)
+from .joining import ConferenceJoin, ConferenceJoinOption, EnterRoom, EnterRoomOption
+from .logic import (
+    Branch,
+    BranchOption,
+    ConditionVariable,
+    ConditionVariableOption,
+    Goto,
+    GotoOption,
+    VariableSet,
+    VariableSetOption,
+)
+from .prompts import Beep, NoOption, Play, PlayOption, Talk, TalkOption
+from .waiting import DigitsReceive, DigitsReceiveOption, Sleep, SleepOption
+
+AnyRunning = (
+    Answer
+    | Beep
+    | Branch
+    | ConditionVariable
+    | ConferenceJoin
+    | DigitsReceive
+    | EnterRoom
+    | Goto
+    | Hangup
+    | Play
+    | RecordingStart
+    | RecordingStop
+    | Sleep
+    | Stop
+    | Talk
+    | VariableSet
+)
+
+ACTIONS: dict[str, tuple[type[Option], type[Running]]] = {
+    "answer": (NoOption, Answer),
+    "beep": (NoOption, Beep),
+    "branch": (BranchOption, Branch),
+    "condition_variable": (ConditionVariableOption, ConditionVariable),
+    "conference_join": (ConferenceJoinOption, ConferenceJoin),
+    "digits_receive": (DigitsReceiveOption, DigitsReceive),
+    "goto": (GotoOption, Goto),
+    "hangup": (HangupOption, Hangup),
+    "play": (PlayOption, Play),
+    "recording_start": (RecordingStartOption, RecordingStart),
+    "recording_stop": (NoOption, RecordingStop),
+    "sleep": (SleepOption, Sleep),
+    "stop": (NoOption, Stop),
+    "talk": (TalkOption, Talk),
+    "variable_set": (VariableSetOption, VariableSet),
+}
+"""What `type` can be in a request."""
+
+_RUNNABLE = {**ACTIONS, ENTER_ROOM: (EnterRoomOption, EnterRoom)}
+
+_encode = msgspec.json.Encoder().encode
+
+# msgspec says what is wrong and where in one sentence: "Expected `int`, got `str` - at `$.loop_count`".
+_PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
+_FIELD = re.compile(r"(?:unknown|required) field `([^`]*)`")
+
+
+def check_actions(actions: list[Action], path: str) -> None:
+    """Raises `Invalid` with the JSON pointer of the first field at fault, such as `/pre_actions/0/option/text`."""
+    if len(actions) > ACTIONS_MAX:
+        raise Invalid("too_many_actions", f"A list has at most {ACTIONS_MAX} actions.", path)
+    if len(_encode(actions)) > ACTIONS_BYTES_MAX:
+        raise Invalid("actions_too_long", f"A list of actions has at most {ACTIONS_BYTES_MAX} bytes.", path)
+    for place, action in enumerate(actions):
+        here = f"{path}/{place}"
+        if action.type not in ACTIONS:
+            known = ", ".join(ACTIONS)
+            raise Invalid("unknown_action", f"There is no such action. There are: {known}.", f"{here}/type")
+        for field, value in (("id", action.id), ("next_id", action.next_id)):
+            if not is_id(value) or value != value.lower():
+                raise Invalid("bad_id", "The id of an action is a UUID in lower case.", f"{here}/{field}")
+        check_option(action.type, action.option, f"{here}/option")
+
+
+def check_option(type_: str, option: dict[str, Any], path: str) -> Option:
+    """The typed option. Raises `Invalid`."""
+    try:
+        typed = msgspec.convert(option, _RUNNABLE[type_][0])
+        typed.check()
+    except msgspec.ValidationError as error:
+        place = _PLACE.match(str(error))
+        assert place is not None
+        pointer = re.sub(r"\[(?:\.\.\.|(\d+))\]", lambda match: f"/{match[1]}" if match[1] else "", place["path"] or "")
+        pointer = pointer.replace(".", "/")
+        field = _FIELD.search(place["what"])
+        if field:
+            pointer += f"/{field[1]}"
+        raise Invalid("bad_option", f"{place['what']}.", path + pointer) from None
+    except BadOption as error:
+        raise Invalid("bad_option", str(error), f"{path}/{error.field}") from None
+    return typed
+
+
+def prepare_action(action: Action, variables: dict[str, str]) -> AnyRunning:
+    """The action, ready to start, with the variables put in. Raises `Invalid` if that makes a bad option of it."""
+    option = check_option(action.type, substitute(action.option, variables), "/option")
+    running: Any = _RUNNABLE[action.type][1]
+    return running(option=option)

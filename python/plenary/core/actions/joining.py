@@ -1,0 +1,87 @@
+"""`conference_join`, and the step into the room that it leads to."""
+
+from __future__ import annotations
+
+from ..commands import Tone
+from ..events import Event, PlayEnded
+from ..ids import ZERO_ID
+from ..routing import is_id
+from ..variables import has_reference
+from .base import WAIT, BadOption, Option, Outcome, Running, Seat
+
+RINGBACK = Tone(frequency_hz=425.0, duration_ms=1_000)
+"""What a caller hears while another phone rings, as in most of Europe (ITU-T E.180): a second of tone ..."""
+
+RINGBACK_PAUSE_S = 4.0
+"""... and four of silence."""
+
+
+class ConferenceJoinOption(Option, frozen=True, kw_only=True):
+    conference_id: str
+    """An id; after substitution, an alias will do as well."""
+
+    def check(self) -> None:
+        if has_reference(self.conference_id):
+            return
+        if not is_id(self.conference_id) or self.conference_id == ZERO_ID:
+            raise BadOption("conference_id", "The id of a conference is a UUID.")
+
+
+class ConferenceJoin(Running, tag="conference_join", kw_only=True):
+    option: ConferenceJoinOption
+
+    def start(self, seat: Seat) -> Outcome:
+        return seat.join(self.option.conference_id)
+
+
+class EnterRoomOption(Option, frozen=True, kw_only=True):
+    conference_id: str
+
+
+class EnterRoom(Running, tag="enter_room", kw_only=True):
+    """In the room, or at its door. Only the conference ends it: by taking the participant out."""
+
+    option: EnterRoomOption
+    ringing: bool = False
+    """Waits for the other party, and hears ringing."""
+    play: str = ""
+
+    def start(self, seat: Seat) -> Outcome:
+        return seat.enter_room()
+
+    def ring(self, seat: Seat) -> None:
+        self.ringing = True
+        if seat.heard:
+            self._tone(seat)
+        else:
+            seat.ring()
+
+    def stop_ringing(self, seat: Seat) -> None:
+        self.ringing = False
+        self.deadline = 0.0
+        if self.play:
+            seat.stop_play(self.play)
+            self.play = ""
+
+    def handle(self, seat: Seat, event: Event) -> Outcome:
+        if self.play and isinstance(event, PlayEnded) and event.play == self.play:
+            self.play = ""
+            self.deadline = seat.now + RINGBACK_PAUSE_S
+        return WAIT
+
+    def fire(self, seat: Seat) -> Outcome:
+        self._tone(seat)
+        return WAIT
+
+    def stop(self, seat: Seat) -> None:
+        self.stop_ringing(seat)
+
+    def resume(self, seat: Seat, *, restarted: bool) -> None:
+        if restarted and self.ringing and self.play:
+            seat.stop_play(self.play)
+            self._tone(seat)
+
+    def _tone(self, seat: Seat) -> None:
+        self.deadline = 0.0
+        self.play = seat.new_id()
+        seat.play(self.play, tone=RINGBACK)

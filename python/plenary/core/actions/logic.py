@@ -1,0 +1,139 @@
+"""`condition_variable`, `branch`, `goto`, `variable_set`: what decides, and waits for nothing."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from ..errors import Invalid
+from ..ids import ZERO_ID
+from ..limits import BRANCHES_MAX, LOOP_MAX, VARIABLE_NAME_MAX, VARIABLE_VALUE_MAX
+from ..routing import is_id
+from ..variables import DIGITS, assign, has_reference
+from .base import DONE, BadOption, Failed, Jump, Option, Outcome, Running, Seat
+
+
+def check_target(field: str, target: str, *, required: bool) -> None:
+    if has_reference(target):
+        return
+    if not is_id(target):
+        raise BadOption(field, "The id of an action is a UUID.")
+    if required and target == ZERO_ID:
+        raise BadOption(field, "Which action to go to? The zero id names none.")
+
+
+class ConditionVariableOption(Option, frozen=True, kw_only=True):
+    condition: Literal["==", "!=", ">", ">=", "<", "<="] = "=="
+    variable: str
+    """What is compared: write `${name}` for the value of a variable."""
+    value_type: Literal["string", "number", "length"] = "string"
+    value_string: str = ""
+    value_number: float = 0.0
+    value_length: int = 0
+    false_target_id: str
+    """Where to go if it does not hold."""
+
+    def check(self) -> None:
+        check_target("false_target_id", self.false_target_id, required=True)
+
+
+class ConditionVariable(Running, tag="condition_variable", kw_only=True):
+    """Goes on if `variable` `condition` `value` holds, and elsewhere if not. What is no number is never true."""
+
+    option: ConditionVariableOption
+
+    def start(self, seat: Seat) -> Outcome:  # noqa: ARG002
+        return DONE if self._holds() else Jump(self.option.false_target_id)
+
+    def _holds(self) -> bool:
+        option = self.option
+        if option.value_type == "string":
+            return _COMPARE[option.condition](option.variable, option.value_string)
+        if option.value_type == "length":
+            return _COMPARE[option.condition](len(option.variable), option.value_length)
+        try:
+            number = float(option.variable)
+        except ValueError:
+            return False
+        return _COMPARE[option.condition](number, option.value_number)
+
+
+_COMPARE: dict[str, Callable[[str | float, str | float], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
+
+
+class BranchOption(Option, frozen=True, kw_only=True):
+    variable: str = DIGITS
+    """Name of a variable, without `${}`."""
+    default_target_id: str = ZERO_ID
+    target_ids: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    """Value -> where to go."""
+
+    def check(self) -> None:
+        check_target("default_target_id", self.default_target_id, required=False)
+        if len(self.target_ids) > BRANCHES_MAX:
+            raise BadOption("target_ids", f"At most {BRANCHES_MAX} targets.")
+        for value, target in self.target_ids.items():
+            check_target("target_ids/" + value.replace("~", "~0").replace("/", "~1"), target, required=True)
+
+
+class Branch(Running, tag="branch", kw_only=True):
+    """Goes where the variable's value says, and empties the variable."""
+
+    option: BranchOption
+
+    def start(self, seat: Seat) -> Outcome:
+        name = self.option.variable or DIGITS
+        value = seat.variables.get(name, "")
+        if name in seat.variables:
+            seat.variables[name] = ""
+        return Jump(self.option.target_ids.get(value, self.option.default_target_id))
+
+
+class GotoOption(Option, frozen=True, kw_only=True):
+    target_id: str
+    loop_count: int = 0
+    """How often it jumps before it lets the flow pass. Then it starts to count again."""
+
+    def check(self) -> None:
+        check_target("target_id", self.target_id, required=True)
+        if not 0 <= self.loop_count <= LOOP_MAX:
+            raise BadOption("loop_count", f"0 to {LOOP_MAX}.")
+
+
+class Goto(Running, tag="goto", kw_only=True):
+    option: GotoOption
+
+    def start(self, seat: Seat) -> Outcome:
+        return Jump(self.option.target_id) if seat.take_loop(self.option.loop_count) else DONE
+
+
+class VariableSetOption(Option, frozen=True, kw_only=True):
+    key: str
+    value: str
+
+    def check(self) -> None:
+        if not 0 < len(self.key) <= VARIABLE_NAME_MAX:
+            raise BadOption("key", f"1 to {VARIABLE_NAME_MAX} characters.")
+        if len(self.value) > VARIABLE_VALUE_MAX:
+            raise BadOption("value", f"At most {VARIABLE_VALUE_MAX} characters.")
+
+
+class VariableSet(Running, tag="variable_set", kw_only=True):
+    option: VariableSetOption
+
+    def start(self, seat: Seat) -> Outcome:
+        try:
+            assign(seat.variables, self.option.key, self.option.value)
+        except Invalid as refusal:
+            return Failed(refusal.detail)
+        return DONE
