@@ -10,7 +10,8 @@ use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
 fn address(name: &str, text: &str) -> PyResult<IpAddr> {
-    text.parse().map_err(|_| PyValueError::new_err(format!("{name}: {text:?} is no IP address")))
+    text.parse()
+        .map_err(|_| PyValueError::new_err(format!("{name}: {text:?} is no IP address")))
 }
 
 fn seconds(name: &str, value: f64) -> PyResult<Duration> {
@@ -47,7 +48,8 @@ fn run(
             later: seconds("inactivity_later_s", inactivity_later_s)?,
         },
     };
-    py.detach(|| plenary_driver::run(&options)).map_err(|error| PyOSError::new_err(error.to_string()))
+    py.detach(|| plenary_driver::run(&options))
+        .map_err(|error| PyOSError::new_err(error.to_string()))
 }
 
 #[pymodule]

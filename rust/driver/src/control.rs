@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use plenary_media::engine::{RecordingOf, tone};
 use plenary_media::messages::{
-    Command, EngineStats, Event, Id, LegRefusal, PROTOCOL_VERSION, PlayEnd, RecordingEnd, RecordingSnapshot,
-    Snapshot, ToneSpec, Welcome,
+    Command, EngineStats, Event, Id, LegRefusal, PROTOCOL_VERSION, PlayEnd, RecordingEnd,
+    RecordingSnapshot, Snapshot, ToneSpec, Welcome,
 };
 use plenary_media::player::Sound;
 use plenary_media::recorder::RecordingLimits;
@@ -82,7 +82,9 @@ pub struct Control {
 
 impl Control {
     pub fn new(links: Links) -> Control {
-        let engine = sys::entropy::<16>().map(|byte| format!("{byte:02x}")).concat();
+        let engine = sys::entropy::<16>()
+            .map(|byte| format!("{byte:02x}"))
+            .concat();
         let orders = links.threads.iter().map(|_| Vec::new()).collect();
         Control {
             links,
@@ -124,28 +126,56 @@ impl Control {
         while let Some(connection) = &mut self.connection {
             let lost = connection.write(&self.journal).is_err();
             let left = deadline.saturating_sub(sys::monotonic());
-            if lost || left.is_zero() || !connection.is_greeted() || !connection.has_news(&self.journal) {
+            if lost
+                || left.is_zero()
+                || !connection.is_greeted()
+                || !connection.has_news(&self.journal)
+            {
                 return;
             }
-            sys::wait(&mut [Interest { fd: connection.as_raw_fd(), read: false, write: true }], Some(left));
+            sys::wait(
+                &mut [Interest {
+                    fd: connection.as_raw_fd(),
+                    read: false,
+                    write: true,
+                }],
+                Some(left),
+            );
         }
     }
 
     /// Waits for something to happen, and deals with it.
     fn turn(&mut self) {
-        let news = self.connection.as_ref().is_some_and(|connection| connection.has_news(&self.journal));
-        let readable = |fd| Interest { fd, read: true, write: false };
+        let news = self
+            .connection
+            .as_ref()
+            .is_some_and(|connection| connection.has_news(&self.journal));
+        let readable = |fd| Interest {
+            fd,
+            read: true,
+            write: false,
+        };
         let mut interests = [
             readable(self.links.signals.as_raw_fd()),
             readable(self.links.bell.as_raw_fd()),
             readable(self.links.listener.as_raw_fd()),
-            Interest { fd: -1, read: false, write: false },
+            Interest {
+                fd: -1,
+                read: false,
+                write: false,
+            },
         ];
         if let Some(connection) = &self.connection {
-            interests[3] = Interest { fd: connection.as_raw_fd(), read: true, write: news };
+            interests[3] = Interest {
+                fd: connection.as_raw_fd(),
+                read: true,
+                write: news,
+            };
         }
         let now = sys::monotonic();
-        let orphaned = self.orphan_since.map(|since| since + self.links.orphan_timeout);
+        let orphaned = self
+            .orphan_since
+            .map(|since| since + self.links.orphan_timeout);
         sys::wait(&mut interests, orphaned.map(|end| end.saturating_sub(now)));
         let [signal, bell, listener, connection] = interests;
         self.ending |= signal.read || orphaned.is_some_and(|end| sys::monotonic() >= end);
@@ -175,7 +205,9 @@ impl Control {
     }
 
     fn read_server(&mut self) {
-        let Some(mut connection) = self.connection.take() else { return };
+        let Some(mut connection) = self.connection.take() else {
+            return;
+        };
         let mut batches = Vec::new();
         let read = connection.read(|batch| batches.push(batch));
         self.connection = Some(connection);
@@ -237,10 +269,18 @@ impl Control {
 
     fn obey(&mut self, command: Command, hints: &HashMap<Id, Id>) {
         match command {
-            Command::Hello { version, engine, acked } => self.greet(version, &engine, acked),
+            Command::Hello {
+                version,
+                engine,
+                acked,
+            } => self.greet(version, &engine, acked),
             Command::Ack { seq } => self.journal.acknowledge(seq),
             Command::Shutdown {} => self.ending = true,
-            Command::OpenLeg { leg, sdp, room_hint } => {
+            Command::OpenLeg {
+                leg,
+                sdp,
+                room_hint,
+            } => {
                 let hint = hints.get(&leg).or(room_hint.as_ref()).cloned();
                 self.open_leg(leg, sdp, hint);
             }
@@ -256,26 +296,40 @@ impl Control {
                 self.orders[thread].push(Order::Command(Command::OpenRoom { room }));
             }
             Command::CloseRoom { room } => match self.rooms.remove(&room) {
-                Some(thread) => self.orders[thread].push(Order::Command(Command::CloseRoom { room })),
+                Some(thread) => {
+                    self.orders[thread].push(Order::Command(Command::CloseRoom { room }))
+                }
                 None => self.fail("close_room", room.as_str(), "no such room"),
             },
             Command::SetGain { ref room, .. } => match self.rooms.get(room) {
                 Some(thread) => self.orders[*thread].push(Order::Command(command)),
                 None => self.fail("set_gain", room.as_str(), "no such room"),
             },
-            Command::ApplySdp { ref leg, .. } | Command::OfferLeg { ref leg } => match self.legs.get(leg) {
-                Some(thread) => self.orders[*thread].push(Order::Command(command)),
-                None => self.refuse(leg.clone(), LegRefusal::UnknownLeg, "no such leg".into()),
-            },
+            Command::ApplySdp { ref leg, .. } | Command::OfferLeg { ref leg } => {
+                match self.legs.get(leg) {
+                    Some(thread) => self.orders[*thread].push(Order::Command(command)),
+                    None => self.refuse(leg.clone(), LegRefusal::UnknownLeg, "no such leg".into()),
+                }
+            }
             Command::CloseLeg { ref leg }
             | Command::Leave { ref leg }
             | Command::StopPlay { ref leg, .. }
             | Command::SendDigits { ref leg, .. } => self.order_leg(leg.clone(), command),
             Command::LoadPrompt { prompt, rate, pcm } => match rate {
                 PROMPT_RATE => self.prompts.load(prompt, pcm.0),
-                _ => self.fail("load_prompt", prompt.as_str(), "the rate of a prompt is 8000"),
+                _ => self.fail(
+                    "load_prompt",
+                    prompt.as_str(),
+                    "the rate of a prompt is 8000",
+                ),
             },
-            Command::Play { leg, play, prompt, tone, looped } => self.play(leg, play, prompt, tone, looped),
+            Command::Play {
+                leg,
+                play,
+                prompt,
+                tone,
+                looped,
+            } => self.play(leg, play, prompt, tone, looped),
             Command::StartRecording {
                 recording,
                 room,
@@ -288,16 +342,29 @@ impl Control {
                 let of = match (room, leg) {
                     (Some(room), None) => RecordingOf::Room(room),
                     (None, Some(leg)) => RecordingOf::Leg(leg),
-                    _ => return self.fail("start_recording", recording.as_str(), "name a room or a leg"),
+                    _ => {
+                        return self.fail(
+                            "start_recording",
+                            recording.as_str(),
+                            "name a room or a leg",
+                        );
+                    }
                 };
-                let limits = RecordingLimits { max_duration_ms, end_of_silence_ms };
+                let limits = RecordingLimits {
+                    max_duration_ms,
+                    end_of_silence_ms,
+                };
                 self.record(recording, of, path, append, limits);
             }
             Command::StopRecording { recording } => {
-                let found = self.recordings.get(&recording).map(|found| found.of.clone());
+                let found = self
+                    .recordings
+                    .get(&recording)
+                    .map(|found| found.of.clone());
                 match found.and_then(|of| self.thread_of(&of)) {
                     Some(thread) => {
-                        self.orders[thread].push(Order::Command(Command::StopRecording { recording }));
+                        self.orders[thread]
+                            .push(Order::Command(Command::StopRecording { recording }));
                     }
                     None => self.fail("stop_recording", recording.as_str(), "no such recording"),
                 }
@@ -311,7 +378,11 @@ impl Control {
     fn greet(&mut self, version: u32, engine: &str, acked: u64) {
         if version != PROTOCOL_VERSION {
             // Said where the server looks first; it can't be welcomed.
-            self.fail("hello", "", &format!("this engine speaks version {PROTOCOL_VERSION}"));
+            self.fail(
+                "hello",
+                "",
+                &format!("this engine speaks version {PROTOCOL_VERSION}"),
+            );
             return self.lose_server();
         }
         self.dispatch();
@@ -333,9 +404,17 @@ impl Control {
             snapshot.rooms.extend(rooms);
         }
         self.hear_notices();
-        let acked = if engine == self.engine { acked.min(self.journal.last()) } else { 0 };
+        let acked = if engine == self.engine {
+            acked.min(self.journal.last())
+        } else {
+            0
+        };
         self.journal.acknowledge(acked);
-        let welcome = Welcome { version: PROTOCOL_VERSION, engine: self.engine.clone(), snapshot };
+        let welcome = Welcome {
+            version: PROTOCOL_VERSION,
+            engine: self.engine.clone(),
+            snapshot,
+        };
         if let Some(connection) = &mut self.connection {
             connection.greet(&welcome, acked);
             self.orphan_since = None;
@@ -361,8 +440,13 @@ impl Control {
             ticks.merge(&gauges.tick);
         }
         engine.legs = legs.len() as u64;
-        (engine.tick_us_p50, engine.tick_us_p99) = (ticks.quantile_us(0.5), ticks.quantile_us(0.99));
-        self.journal.push(&Event::Stats { request, legs, engine });
+        (engine.tick_us_p50, engine.tick_us_p99) =
+            (ticks.quantile_us(0.5), ticks.quantile_us(0.99));
+        self.journal.push(&Event::Stats {
+            request,
+            legs,
+            engine,
+        });
     }
 
     /// Asks a thread and waits for its answer.
@@ -379,7 +463,11 @@ impl Control {
 
     fn open_leg(&mut self, leg: Id, offer: Option<String>, hint: Option<Id>) {
         if self.legs.contains_key(&leg) {
-            return self.refuse(leg, LegRefusal::WrongState, "a leg of this name is open".into());
+            return self.refuse(
+                leg,
+                LegRefusal::WrongState,
+                "a leg of this name is open".into(),
+            );
         }
         let sockets = match self.links.ports.open() {
             Ok(sockets) => sockets,
@@ -388,7 +476,11 @@ impl Control {
         let known = hint.and_then(|room| self.rooms.get(&room).copied());
         let thread = known.unwrap_or_else(|| self.quietest());
         self.legs.insert(leg.clone(), thread);
-        self.orders[thread].push(Order::Open { leg, offer, sockets });
+        self.orders[thread].push(Order::Open {
+            leg,
+            offer,
+            sockets,
+        });
     }
 
     /// Moves the legs that a batch joins to rooms of other threads, before the batch is taken apart: so it can
@@ -406,7 +498,10 @@ impl Control {
             return;
         }
         self.dispatch();
-        let parcel = self.ask(from, |reply| Job::Take { leg: leg.clone(), reply });
+        let parcel = self.ask(from, |reply| Job::Take {
+            leg: leg.clone(),
+            reply,
+        });
         // It may have closed meanwhile, which a notice will tell.
         if let Some(parcel) = parcel {
             self.legs.insert(leg.clone(), to);
@@ -424,7 +519,14 @@ impl Control {
         }
     }
 
-    fn play(&mut self, leg: Id, play: Id, prompt: Option<Id>, spec: Option<ToneSpec>, looped: bool) {
+    fn play(
+        &mut self,
+        leg: Id,
+        play: Id,
+        prompt: Option<Id>,
+        spec: Option<ToneSpec>,
+        looped: bool,
+    ) {
         let sound = match (prompt, spec) {
             (Some(prompt), None) => match self.prompts.get(&prompt) {
                 Some(pcm) => Sound::Prompt(pcm),
@@ -437,7 +539,12 @@ impl Control {
             _ => return self.fail("play", play.as_str(), "name a prompt or a tone"),
         };
         match self.legs.get(&leg) {
-            Some(thread) => self.orders[*thread].push(Order::Play { leg, play, sound, looped }),
+            Some(thread) => self.orders[*thread].push(Order::Play {
+                leg,
+                play,
+                sound,
+                looped,
+            }),
             None => self.end_play(leg, play, PlayEnd::LegClosed),
         }
     }
@@ -465,7 +572,13 @@ impl Control {
                 RecordingOf::Leg(_) => RecordingEnd::LegClosed,
             };
             let detail = "it never began: there is nothing of this name to record".into();
-            self.journal.push(&Event::RecordingEnded { recording, reason, duration_ms: 0, bytes: 0, detail });
+            self.journal.push(&Event::RecordingEnded {
+                recording,
+                reason,
+                duration_ms: 0,
+                bytes: 0,
+                detail,
+            });
             return;
         };
         let backlog = Backlog::default();
@@ -476,8 +589,19 @@ impl Control {
             append,
             backlog: backlog.clone(),
         }));
-        self.recordings.insert(recording.clone(), Recording { path, of: of.clone() });
-        self.orders[thread].push(Order::Record { recording, of, limits, backlog });
+        self.recordings.insert(
+            recording.clone(),
+            Recording {
+                path,
+                of: of.clone(),
+            },
+        );
+        self.orders[thread].push(Order::Record {
+            recording,
+            of,
+            limits,
+            backlog,
+        });
     }
 
     fn thread_of(&self, of: &RecordingOf) -> Option<usize> {
@@ -494,7 +618,9 @@ impl Control {
         let mut load = vec![(0_usize, 0_usize); self.links.threads.len()];
         self.legs.values().for_each(|thread| load[*thread].0 += 1);
         self.rooms.values().for_each(|thread| load[*thread].1 += 1);
-        (0..load.len()).min_by_key(|thread| load[*thread]).unwrap_or(0)
+        (0..load.len())
+            .min_by_key(|thread| load[*thread])
+            .unwrap_or(0)
     }
 
     /// Hands the orders to their threads.
@@ -510,7 +636,11 @@ impl Control {
     // Refusals
 
     fn refuse(&mut self, leg: Id, reason: LegRefusal, detail: String) {
-        self.journal.push(&Event::LegRefused { leg, reason, detail });
+        self.journal.push(&Event::LegRefused {
+            leg,
+            reason,
+            detail,
+        });
     }
 
     fn fail(&mut self, command: &str, subject: &str, reason: &str) {

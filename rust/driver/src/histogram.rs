@@ -14,7 +14,10 @@ pub struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Histogram {
-        Histogram { counts: [0; BUCKETS], total: 0 }
+        Histogram {
+            counts: [0; BUCKETS],
+            total: 0,
+        }
     }
 }
 
@@ -22,7 +25,11 @@ impl Histogram {
     pub fn add(&mut self, value: Duration) {
         let micros = (value.as_micros() as u64).max(1);
         let octave = micros.ilog2() as usize;
-        let quarter = if octave >= 2 { (micros >> (octave - 2)) as usize & 3 } else { 0 };
+        let quarter = if octave >= 2 {
+            (micros >> (octave - 2)) as usize & 3
+        } else {
+            0
+        };
         self.counts[(4 * octave + quarter).min(BUCKETS - 1)] += 1;
         self.total += 1;
         if self.total >= FADE {
@@ -32,7 +39,10 @@ impl Histogram {
     }
 
     pub fn merge(&mut self, other: &Histogram) {
-        self.counts.iter_mut().zip(other.counts).for_each(|(count, more)| *count += more);
+        self.counts
+            .iter_mut()
+            .zip(other.counts)
+            .for_each(|(count, more)| *count += more);
         self.total += other.total;
     }
 
@@ -59,7 +69,10 @@ mod tests {
         (1..=1_000).for_each(|micros| histogram.add(Duration::from_micros(micros)));
         for share in [0.5, 0.9, 0.99] {
             let (found, true_value) = (histogram.quantile_us(share), 1_000.0 * share);
-            assert!((true_value..=1.25 * true_value).contains(&found), "{share}: {found}");
+            assert!(
+                (true_value..=1.25 * true_value).contains(&found),
+                "{share}: {found}"
+            );
         }
         assert_eq!(Histogram::default().quantile_us(0.5), 0.0);
     }

@@ -35,15 +35,26 @@ pub struct Journal {
 impl Journal {
     pub fn push(&mut self, event: &Event) {
         self.last += 1;
-        let bytes = rmp_serde::to_vec_named(&Numbered { seq: self.last, event })
-            .unwrap_or_else(|error| unreachable!("an event can always be written: {error}"));
+        let bytes = rmp_serde::to_vec_named(&Numbered {
+            seq: self.last,
+            event,
+        })
+        .unwrap_or_else(|error| unreachable!("an event can always be written: {error}"));
         let passing = matches!(event, Event::Talking { .. } | Event::Stats { .. });
         self.passing += usize::from(passing);
-        self.entries.push_back(Entry { seq: self.last, bytes, passing });
+        self.entries.push_back(Entry {
+            seq: self.last,
+            bytes,
+            passing,
+        });
         if self.entries.len() > MAX_EVENTS {
             let goes = match self.passing {
                 0 => 0,
-                _ => self.entries.iter().position(|entry| entry.passing).unwrap_or(0),
+                _ => self
+                    .entries
+                    .iter()
+                    .position(|entry| entry.passing)
+                    .unwrap_or(0),
             };
             if let Some(gone) = self.entries.remove(goes) {
                 self.passing -= usize::from(gone.passing);
@@ -67,7 +78,9 @@ impl Journal {
     /// The events after `seq`: number and msgpack of each.
     pub fn after(&self, seq: u64) -> impl Iterator<Item = (u64, &[u8])> {
         let from = self.entries.partition_point(|entry| entry.seq <= seq);
-        self.entries.range(from..).map(|entry| (entry.seq, entry.bytes.as_slice()))
+        self.entries
+            .range(from..)
+            .map(|entry| (entry.seq, entry.bytes.as_slice()))
     }
 }
 
@@ -77,11 +90,16 @@ mod tests {
     use plenary_media::messages::Id;
 
     fn digits_sent() -> Event {
-        Event::DigitsSent { leg: Id::new("a").expect("an id") }
+        Event::DigitsSent {
+            leg: Id::new("a").expect("an id"),
+        }
     }
 
     fn talking() -> Event {
-        Event::Talking { leg: Id::new("a").expect("an id"), talking: true }
+        Event::Talking {
+            leg: Id::new("a").expect("an id"),
+            talking: true,
+        }
     }
 
     fn numbers(journal: &Journal, after: u64) -> Vec<u64> {

@@ -69,15 +69,24 @@ fn explain(what: String) -> impl FnOnce(io::Error) -> io::Error {
 /// can't be used; nothing runs then.
 pub fn run(options: &Options) -> io::Result<()> {
     if !(1..=MAX_THREADS).contains(&options.threads) {
-        return Err(io::Error::other(format!("the number of threads is 1 to {MAX_THREADS}")));
+        return Err(io::Error::other(format!(
+            "the number of threads is 1 to {MAX_THREADS}"
+        )));
     }
     let (first, last) = options.rtp_ports;
-    let ports = Ports::new(options.rtp_address, first, last)
-        .ok_or_else(|| io::Error::other(format!("{first}-{last} holds no even port and the odd one above it")))?;
-    UdpSocket::bind((options.rtp_address, 0))
-        .map_err(explain(format!("the RTP address {} can't be used", options.rtp_address)))?;
-    let listener = Listener::bind(&options.socket)
-        .map_err(explain(format!("the control socket {} can't be used", options.socket.display())))?;
+    let ports = Ports::new(options.rtp_address, first, last).ok_or_else(|| {
+        io::Error::other(format!(
+            "{first}-{last} holds no even port and the odd one above it"
+        ))
+    })?;
+    UdpSocket::bind((options.rtp_address, 0)).map_err(explain(format!(
+        "the RTP address {} can't be used",
+        options.rtp_address
+    )))?;
+    let listener = Listener::bind(&options.socket).map_err(explain(format!(
+        "the control socket {} can't be used",
+        options.socket.display()
+    )))?;
     sys::raise_file_limit();
     let signals = Signals::new()?;
 
@@ -89,16 +98,23 @@ pub fn run(options: &Options) -> io::Result<()> {
         let report = move |report| {
             let (event, abandoned) = match report {
                 Report::Ended(event) => (event, None),
-                Report::Failed(event, recording, of) => (event, Some(Notice::Abandoned { recording, of })),
+                Report::Failed(event, recording, of) => {
+                    (event, Some(Notice::Abandoned { recording, of }))
+                }
             };
             drop(notices.send(Notice::Events(vec![event])));
             drop(abandoned.map(|notice| notices.send(notice)));
             bell.ring();
         };
-        thread::Builder::new().name("recordings".into()).spawn(move || write_recordings(&tasks, report))?
+        thread::Builder::new()
+            .name("recordings".into())
+            .spawn(move || write_recordings(&tasks, report))?
     };
 
-    let config = Config { public_address: options.public_address, inactivity: options.inactivity };
+    let config = Config {
+        public_address: options.public_address,
+        inactivity: options.inactivity,
+    };
     let origin = sys::monotonic();
     let mut threads = Vec::new();
     for number in 0..options.threads {
@@ -112,8 +128,14 @@ pub fn run(options: &Options) -> io::Result<()> {
             writer: writer.clone(),
         };
         let worker = Worker::new(config, origin, links)?;
-        let handle = thread::Builder::new().name(format!("media {number}")).spawn(move || worker.run())?;
-        threads.push(Thread { jobs, bell: own_bell, handle });
+        let handle = thread::Builder::new()
+            .name(format!("media {number}"))
+            .spawn(move || worker.run())?;
+        threads.push(Thread {
+            jobs,
+            bell: own_bell,
+            handle,
+        });
     }
     let links = control::Links {
         listener,

@@ -36,7 +36,13 @@ impl Ports {
     pub fn new(address: IpAddr, first: u16, last: u16) -> Option<Ports> {
         let first = first.max(2).checked_add(first & 1)?;
         let pairs = u16::try_from((u32::from(last) + 1).checked_sub(u32::from(first))? / 2).ok()?;
-        (pairs > 0).then(|| Ports { address, first, pairs, next: 0, taken: HashSet::new() })
+        (pairs > 0).then(|| Ports {
+            address,
+            first,
+            pairs,
+            next: 0,
+            taken: HashSet::new(),
+        })
     }
 
     /// Binds the next free pair; an error is a sentence.
@@ -78,7 +84,11 @@ impl Ports {
             socket.set_nonblocking(true)?;
             Ok::<UdpSocket, io::Error>(socket)
         };
-        let sockets = Sockets { port, rtp: open(port)?, rtcp: open(port + 1)? };
+        let sockets = Sockets {
+            port,
+            rtp: open(port)?,
+            rtcp: open(port + 1)?,
+        };
         sys::stamp_arrivals(sockets.rtp.as_fd())?;
         Ok(sockets)
     }

@@ -31,12 +31,21 @@ impl Prompts {
             return;
         }
         self.bytes += 2 * pcm.len();
-        self.prompts.insert(name, Prompt { pcm: pcm.into(), used: self.clock });
+        self.prompts.insert(
+            name,
+            Prompt {
+                pcm: pcm.into(),
+                used: self.clock,
+            },
+        );
         while self.bytes > MAX_BYTES
             && let Some(oldest) = self.prompts.iter().min_by_key(|(_, prompt)| prompt.used)
         {
             let oldest = oldest.0.clone();
-            self.bytes -= self.prompts.remove(&oldest).map_or(0, |prompt| 2 * prompt.pcm.len());
+            self.bytes -= self
+                .prompts
+                .remove(&oldest)
+                .map_or(0, |prompt| 2 * prompt.pcm.len());
         }
     }
 

@@ -84,10 +84,23 @@ struct Recording {
 impl Recording {
     fn open(path: &str, append: bool, of: RecordingOf, backlog: Backlog) -> io::Result<Recording> {
         let mut options = OpenOptions::new();
-        options.read(true).write(true).mode(0o640).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
+        options
+            .read(true)
+            .write(true)
+            .mode(0o640)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
         // A recording never overwrites what is there, nor follows a link to somewhere else.
-        let file = if append { options.create(true) } else { options.create_new(true) }.open(path)?;
-        let written = if file.metadata()?.len() == 0 { 0 } else { audio_of(&file)? };
+        let file = if append {
+            options.create(true)
+        } else {
+            options.create_new(true)
+        }
+        .open(path)?;
+        let written = if file.metadata()?.len() == 0 {
+            0
+        } else {
+            audio_of(&file)?
+        };
         let now = Instant::now();
         let recording = Recording {
             of,
@@ -110,8 +123,13 @@ impl Recording {
 
     fn write(&mut self, pcm: &[i16]) -> io::Result<()> {
         self.backlog.exit(pcm.len());
-        self.waiting.extend(pcm.iter().flat_map(|sample| sample.to_le_bytes()));
-        if self.flushed.elapsed() >= FLUSH { self.flush() } else { Ok(()) }
+        self.waiting
+            .extend(pcm.iter().flat_map(|sample| sample.to_le_bytes()));
+        if self.flushed.elapsed() >= FLUSH {
+            self.flush()
+        } else {
+            Ok(())
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -123,7 +141,8 @@ impl Recording {
         if size > u64::from(wav::DATA_MAX) {
             return Err(io::Error::other("a WAV file can't be longer than 4 GiB"));
         }
-        self.file.write_all_at(&self.waiting, wav::HEADER_LEN as u64 + self.written)?;
+        self.file
+            .write_all_at(&self.waiting, wav::HEADER_LEN as u64 + self.written)?;
         self.waiting.clear();
         self.written = size;
         self.unsynced = true;
@@ -132,7 +151,11 @@ impl Recording {
 
     fn sync(&mut self) -> io::Result<()> {
         self.synced = Instant::now();
-        if std::mem::take(&mut self.unsynced) { self.file.sync_data() } else { Ok(()) }
+        if std::mem::take(&mut self.unsynced) {
+            self.file.sync_data()
+        } else {
+            Ok(())
+        }
     }
 
     /// What is due by now.
@@ -140,7 +163,11 @@ impl Recording {
         if self.flushed.elapsed() >= FLUSH {
             self.flush()?;
         }
-        if self.synced.elapsed() >= SYNC { self.sync() } else { Ok(()) }
+        if self.synced.elapsed() >= SYNC {
+            self.sync()
+        } else {
+            Ok(())
+        }
     }
 
     fn close(&mut self) -> io::Result<()> {
@@ -176,27 +203,42 @@ pub enum Report {
 pub fn write_recordings(tasks: &Receiver<Task>, report: impl Fn(Report)) {
     let mut recordings: HashMap<Id, Recording> = HashMap::new();
     let fail = |recording: Id, of: RecordingOf, written: u64, error: &io::Error| {
-        let event = ended(recording.clone(), RecordingEnd::DiskError, written, error.to_string());
+        let event = ended(
+            recording.clone(),
+            RecordingEnd::DiskError,
+            written,
+            error.to_string(),
+        );
         report(Report::Failed(event, recording, of));
     };
     let mut tended = Instant::now();
     loop {
         match tasks.recv_timeout(FLUSH) {
-            Ok(Task::Open { recording, of, path, append, backlog }) => {
-                match Recording::open(&path, append, of.clone(), backlog) {
-                    Ok(open) => drop(recordings.insert(recording, open)),
-                    Err(error) => fail(recording, of, 0, &error),
-                }
-            }
+            Ok(Task::Open {
+                recording,
+                of,
+                path,
+                append,
+                backlog,
+            }) => match Recording::open(&path, append, of.clone(), backlog) {
+                Ok(open) => drop(recordings.insert(recording, open)),
+                Err(error) => fail(recording, of, 0, &error),
+            },
             Ok(Task::Write { recording, pcm }) => {
-                let written = recordings.get_mut(&recording).map_or(Ok(()), |open| open.write(&pcm));
+                let written = recordings
+                    .get_mut(&recording)
+                    .map_or(Ok(()), |open| open.write(&pcm));
                 if let Err(error) = written
                     && let Some(open) = recordings.remove(&recording)
                 {
                     fail(recording, open.of, open.written, &error);
                 }
             }
-            Ok(Task::End { recording, reason, detail }) => {
+            Ok(Task::End {
+                recording,
+                reason,
+                detail,
+            }) => {
                 // One that failed has ended already.
                 if let Some(open) = recordings.remove(&recording) {
                     report(Report::Ended(end(recording, open, reason, detail)));
@@ -204,7 +246,12 @@ pub fn write_recordings(tasks: &Receiver<Task>, report: impl Fn(Report)) {
             }
             Ok(Task::Quit) | Err(RecvTimeoutError::Disconnected) => {
                 for (recording, open) in recordings {
-                    report(Report::Ended(end(recording, open, RecordingEnd::Shutdown, String::new())));
+                    report(Report::Ended(end(
+                        recording,
+                        open,
+                        RecordingEnd::Shutdown,
+                        String::new(),
+                    )));
                 }
                 return;
             }
@@ -228,11 +275,22 @@ pub fn write_recordings(tasks: &Receiver<Task>, report: impl Fn(Report)) {
 fn end(recording: Id, mut open: Recording, reason: RecordingEnd, detail: String) -> Event {
     match open.close() {
         Ok(()) => ended(recording, reason, open.written, detail),
-        Err(error) => ended(recording, RecordingEnd::DiskError, open.written, error.to_string()),
+        Err(error) => ended(
+            recording,
+            RecordingEnd::DiskError,
+            open.written,
+            error.to_string(),
+        ),
     }
 }
 
 fn ended(recording: Id, reason: RecordingEnd, audio: u64, detail: String) -> Event {
     let bytes = audio + wav::HEADER_LEN as u64;
-    Event::RecordingEnded { recording, reason, duration_ms: audio / 2 / SAMPLES_PER_MS, bytes, detail }
+    Event::RecordingEnded {
+        recording,
+        reason,
+        duration_ms: audio / 2 / SAMPLES_PER_MS,
+        bytes,
+        detail,
+    }
 }

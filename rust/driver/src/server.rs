@@ -42,7 +42,10 @@ impl Listener {
         // Whoever connects controls every call.
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         listener.set_nonblocking(true)?;
-        Ok(Listener { listener, path: path.to_owned() })
+        Ok(Listener {
+            listener,
+            path: path.to_owned(),
+        })
     }
 
     /// The newest server that wants to connect.
@@ -91,7 +94,13 @@ pub struct Connection {
 
 impl Connection {
     fn new(stream: UnixStream) -> Connection {
-        Connection { stream, received: Vec::new(), sending: Vec::new(), sent: 0, cursor: None }
+        Connection {
+            stream,
+            received: Vec::new(),
+            sending: Vec::new(),
+            sent: 0,
+            cursor: None,
+        }
     }
 
     pub fn is_greeted(&self) -> bool {
@@ -134,7 +143,9 @@ impl Connection {
                 }
             }
         }
-        while let Some(frame) = wire::next_frame(&mut self.received).map_err(|TooLong| Lost::TooLong)? {
+        while let Some(frame) =
+            wire::next_frame(&mut self.received).map_err(|TooLong| Lost::TooLong)?
+        {
             each(wire::parse(&frame));
         }
         if closed { Err(Lost::Closed) } else { Ok(()) }
@@ -146,14 +157,20 @@ impl Connection {
             if self.sent == self.sending.len() {
                 self.sending.clear();
                 self.sent = 0;
-                let Some(cursor) = self.cursor.filter(|cursor| *cursor < journal.last()) else { return Ok(()) };
+                let Some(cursor) = self.cursor.filter(|cursor| *cursor < journal.last()) else {
+                    return Ok(());
+                };
                 let mut bytes = 0;
                 let mut last = journal.last();
-                let events = journal.after(cursor).take(EVENTS_PER_FRAME).take_while(|(_, event)| {
-                    let fits = bytes == 0 || bytes + event.len() <= FRAME_BYTES;
-                    bytes += event.len();
-                    fits
-                });
+                let events =
+                    journal
+                        .after(cursor)
+                        .take(EVENTS_PER_FRAME)
+                        .take_while(|(_, event)| {
+                            let fits = bytes == 0 || bytes + event.len() <= FRAME_BYTES;
+                            bytes += event.len();
+                            fits
+                        });
                 let events: Vec<(u64, &[u8])> = events.collect();
                 if let Some((seq, _)) = events.last() {
                     last = *seq;

@@ -16,11 +16,18 @@ const EVENTS: usize = 1_024;
 const CONTROL: usize = 64;
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
 }
 
 fn clock(id: libc::clockid_t) -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: `time` is valid for writing; the clocks used here exist on every Linux.
     unsafe { libc::clock_gettime(id, &mut time) };
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
@@ -47,7 +54,10 @@ pub fn entropy<const N: usize>() -> [u8; N] {
 
 /// Lets the process have as many files as it may; each leg has two sockets.
 pub fn raise_file_limit() {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: `limit` is valid for reading and writing during both calls.
     unsafe {
         if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 {
@@ -107,7 +117,11 @@ impl Signals {
             libc::sigaddset(&mut set, libc::SIGTERM);
             libc::sigaddset(&mut set, libc::SIGINT);
             libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
-            check(libc::signalfd(-1, &set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC))?
+            check(libc::signalfd(
+                -1,
+                &set,
+                libc::SFD_NONBLOCK | libc::SFD_CLOEXEC,
+            ))?
         };
         // SAFETY: `fd` was just opened and is owned by nobody else.
         Ok(Signals(unsafe { OwnedFd::from_raw_fd(fd) }))
@@ -130,8 +144,15 @@ pub struct Interest {
 
 /// Waits until one of `interests` is ready or the time is up; leaves in them what is ready.
 pub fn wait(interests: &mut [Interest], timeout: Option<Duration>) {
-    let mut polls = [libc::pollfd { fd: -1, events: 0, revents: 0 }; 8];
-    assert!(interests.len() <= polls.len(), "too many descriptors to wait for");
+    let mut polls = [libc::pollfd {
+        fd: -1,
+        events: 0,
+        revents: 0,
+    }; 8];
+    assert!(
+        interests.len() <= polls.len(),
+        "too many descriptors to wait for"
+    );
     for (poll, interest) in polls.iter_mut().zip(interests.iter()) {
         poll.fd = interest.fd;
         poll.events |= if interest.read { libc::POLLIN } else { 0 };
@@ -141,10 +162,19 @@ pub fn wait(interests: &mut [Interest], timeout: Option<Duration>) {
         tv_sec: time.as_secs() as libc::time_t,
         tv_nsec: time.subsec_nanos().into(),
     });
-    let time = time.as_ref().map_or(std::ptr::null(), |time| time as *const libc::timespec);
+    let time = time
+        .as_ref()
+        .map_or(std::ptr::null(), |time| time as *const libc::timespec);
     // SAFETY: `polls` holds at least as many entries as are announced, `time` is null or points to a
     // timespec that lives until the end of this function; no signal mask is given.
-    unsafe { libc::ppoll(polls.as_mut_ptr(), interests.len() as libc::nfds_t, time, std::ptr::null()) };
+    unsafe {
+        libc::ppoll(
+            polls.as_mut_ptr(),
+            interests.len() as libc::nfds_t,
+            time,
+            std::ptr::null(),
+        )
+    };
     for (poll, interest) in polls.iter().zip(interests.iter_mut()) {
         let broken = poll.revents & (libc::POLLHUP | libc::POLLERR | libc::POLLNVAL) != 0;
         interest.read = interest.read && (broken || poll.revents & libc::POLLIN != 0);
@@ -166,7 +196,10 @@ impl Epoll {
 
     /// `token` comes back from [`Epoll::ready`].
     pub fn add(&self, socket: BorrowedFd<'_>, token: u64) -> io::Result<()> {
-        let mut event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLET) as u32, u64: token };
+        let mut event = libc::epoll_event {
+            events: (libc::EPOLLIN | libc::EPOLLET) as u32,
+            u64: token,
+        };
         let (epoll, fd) = (self.0.as_raw_fd(), socket.as_raw_fd());
         // SAFETY: both descriptors are open, `event` is valid during the call.
         check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &mut event) }).map(drop)
@@ -184,7 +217,12 @@ impl Epoll {
         loop {
             // SAFETY: the buffer holds EVENTS entries; the kernel fills as many as it says.
             let count = unsafe {
-                libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), EVENTS as libc::c_int, 0)
+                libc::epoll_wait(
+                    self.0.as_raw_fd(),
+                    events.as_mut_ptr(),
+                    EVENTS as libc::c_int,
+                    0,
+                )
             };
             let count = count.max(0) as usize;
             events[..count].iter().for_each(|event| each(event.u64));
@@ -223,8 +261,8 @@ pub struct Receiver {
 #[derive(Clone, Copy)]
 struct Control([u8; CONTROL]);
 
-impl Receiver {
-    pub fn new() -> Receiver {
+impl Default for Receiver {
+    fn default() -> Receiver {
         Receiver {
             datagrams: Box::new([[0; DATAGRAM]; BATCH]),
             // SAFETY: all zeroes is a valid sockaddr_storage, of an unspecified family.
@@ -232,7 +270,9 @@ impl Receiver {
             controls: [Control([0; CONTROL]); BATCH],
         }
     }
+}
 
+impl Receiver {
     /// Hands all datagrams that wait in a socket to `each`: bytes, source, arrival by the wall clock.
     pub fn drain(
         &mut self,
@@ -278,10 +318,10 @@ impl Receiver {
             )
         };
         let count = count.max(0) as usize;
-        for i in 0..count {
-            let len = (headers[i].msg_len as usize).min(DATAGRAM);
+        for (i, header) in headers[..count].iter().enumerate() {
+            let len = (header.msg_len as usize).min(DATAGRAM);
             if let Some(source) = address(&self.sources[i]) {
-                each(&self.datagrams[i][..len], source, arrival(&headers[i].msg_hdr));
+                each(&self.datagrams[i][..len], source, arrival(&header.msg_hdr));
             }
         }
         count
@@ -300,7 +340,9 @@ fn arrival(header: &libc::msghdr) -> Option<Duration> {
         {
             return None;
         }
-        let time = libc::CMSG_DATA(message).cast::<libc::timespec>().read_unaligned();
+        let time = libc::CMSG_DATA(message)
+            .cast::<libc::timespec>()
+            .read_unaligned();
         Some(Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
     }
 }
@@ -316,7 +358,10 @@ fn address(storage: &libc::sockaddr_storage) -> Option<SocketAddr> {
         libc::AF_INET6 => {
             // SAFETY: as above, of a sockaddr_in6.
             let v6 = unsafe { &*(&raw const *storage).cast::<libc::sockaddr_in6>() };
-            Some(SocketAddr::from((Ipv6Addr::from(v6.sin6_addr.s6_addr), u16::from_be(v6.sin6_port))))
+            Some(SocketAddr::from((
+                Ipv6Addr::from(v6.sin6_addr.s6_addr),
+                u16::from_be(v6.sin6_port),
+            )))
         }
         _ => None,
     }

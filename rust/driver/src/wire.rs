@@ -10,6 +10,8 @@ use serde::de::IgnoredAny;
 pub const MAX_FRAME: usize = 8 * 1024 * 1024;
 /// Messages in one frame.
 pub const MAX_MESSAGES: usize = 65_536;
+/// Arrays and maps within each other: a message needs three, deeper nesting only wears the stack out.
+const MAX_DEPTH: usize = 16;
 const LENGTH: usize = 4;
 
 /// A frame of the server as it was understood.
@@ -26,7 +28,9 @@ pub struct TooLong;
 
 /// Takes the next whole frame out of `received`; `None` if there is none yet.
 pub fn next_frame(received: &mut Vec<u8>) -> Result<Option<Vec<u8>>, TooLong> {
-    let Some(length) = received.first_chunk::<LENGTH>() else { return Ok(None) };
+    let Some(length) = received.first_chunk::<LENGTH>() else {
+        return Ok(None);
+    };
     let length = u32::from_be_bytes(*length) as usize;
     if length > MAX_FRAME {
         return Err(TooLong);
@@ -42,16 +46,25 @@ pub fn next_frame(received: &mut Vec<u8>) -> Result<Option<Vec<u8>>, TooLong> {
 
 /// Reads the messages of a frame. One that is malformed does not keep the others from being done.
 pub fn parse(frame: &[u8]) -> Batch {
-    let mut batch = Batch { commands: Vec::new(), mistakes: Vec::new() };
+    let mut batch = Batch {
+        commands: Vec::new(),
+        mistakes: Vec::new(),
+    };
     let Some((count, mut rest)) = array(frame).filter(|(count, _)| *count <= MAX_MESSAGES) else {
-        batch.mistakes.push(format!("a frame is an array of at most {MAX_MESSAGES} messages"));
+        batch.mistakes.push(format!(
+            "a frame is an array of at most {MAX_MESSAGES} messages"
+        ));
         return batch;
     };
     for _ in 0..count {
         // The end of a message is found first, so that its content may be wrong in any way.
         let mut cursor = Cursor::new(rest);
-        if let Err(error) = IgnoredAny::deserialize(&mut rmp_serde::Deserializer::new(&mut cursor)) {
-            batch.mistakes.push(format!("the frame is cut off or no msgpack: {error}"));
+        let mut skim = rmp_serde::Deserializer::new(&mut cursor);
+        skim.set_max_depth(MAX_DEPTH);
+        if let Err(error) = IgnoredAny::deserialize(&mut skim) {
+            batch
+                .mistakes
+                .push(format!("the frame is cut off or no msgpack: {error}"));
             return batch;
         }
         let (message, after) = rest.split_at(cursor.position() as usize);
@@ -62,7 +75,9 @@ pub fn parse(frame: &[u8]) -> Batch {
         }
     }
     if !rest.is_empty() {
-        batch.mistakes.push("the frame is longer than its array".into());
+        batch
+            .mistakes
+            .push("the frame is longer than its array".into());
     }
     batch
 }
@@ -72,7 +87,9 @@ fn array(bytes: &[u8]) -> Option<(usize, &[u8])> {
     match *bytes {
         [head @ 0x90..=0x9f, ref rest @ ..] => Some((usize::from(head & 0x0f), rest)),
         [0xdc, a, b, ref rest @ ..] => Some((usize::from(u16::from_be_bytes([a, b])), rest)),
-        [0xdd, a, b, c, d, ref rest @ ..] => Some((u32::from_be_bytes([a, b, c, d]) as usize, rest)),
+        [0xdd, a, b, c, d, ref rest @ ..] => {
+            Some((u32::from_be_bytes([a, b, c, d]) as usize, rest))
+        }
         _ => None,
     }
 }
@@ -98,7 +115,9 @@ mod tests {
     use plenary_media::messages::Id;
 
     fn leave(leg: &str) -> Command {
-        Command::Leave { leg: Id::new(leg).expect("an id") }
+        Command::Leave {
+            leg: Id::new(leg).expect("an id"),
+        }
     }
 
     fn frame(messages: &[Vec<u8>]) -> Vec<u8> {
@@ -130,12 +149,16 @@ mod tests {
     fn one_wrong_message_does_not_spoil_the_others() {
         let unknown = rmp_serde::to_vec(&[("type", "dance")]).expect("can be written");
         let endless = "x".repeat(65);
-        let messages =
-            [packed(&leave("a")), unknown, vec![0xc0], packed(&Command::Hello {
+        let messages = [
+            packed(&leave("a")),
+            unknown,
+            vec![0xc0],
+            packed(&Command::Hello {
                 version: 1,
                 engine: endless,
                 acked: 0,
-            })];
+            }),
+        ];
         let batch = parse(&frame(&messages)[LENGTH..]);
         assert_eq!((batch.commands.len(), batch.mistakes.len()), (2, 2));
     }
@@ -146,7 +169,11 @@ mod tests {
             let message = [("type", "leave".to_string()), ("leg", "x".repeat(length))];
             let map: std::collections::BTreeMap<_, _> = message.into();
             let message = rmp_serde::to_vec_named(&map).expect("can be written");
-            assert_eq!(parse(&frame(&[message])[LENGTH..]).mistakes.len(), 1, "{length}");
+            assert_eq!(
+                parse(&frame(&[message])[LENGTH..]).mistakes.len(),
+                1,
+                "{length}"
+            );
         }
     }
 

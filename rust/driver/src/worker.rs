@@ -45,12 +45,28 @@ pub struct Parcel {
 /// What a thread is to do, all in one batch between two ticks.
 #[derive(Debug)]
 pub enum Order {
-    Open { leg: Id, offer: Option<String>, sockets: Sockets },
+    Open {
+        leg: Id,
+        offer: Option<String>,
+        sockets: Sockets,
+    },
     Put(Box<Parcel>),
-    Play { leg: Id, play: Id, sound: Sound, looped: bool },
-    Record { recording: Id, of: RecordingOf, limits: RecordingLimits, backlog: Backlog },
+    Play {
+        leg: Id,
+        play: Id,
+        sound: Sound,
+        looped: bool,
+    },
+    Record {
+        recording: Id,
+        of: RecordingOf,
+        limits: RecordingLimits,
+        backlog: Backlog,
+    },
     /// The file of a recording can't be written any more.
-    Abandon { recording: Id },
+    Abandon {
+        recording: Id,
+    },
     Command(Command),
 }
 
@@ -67,9 +83,16 @@ pub struct Gauges {
 pub enum Job {
     Batch(Vec<Order>),
     /// Hands a leg over; `None` if it is not here.
-    Take { leg: Id, reply: Sender<Option<Box<Parcel>>> },
-    Snapshot { reply: Sender<(Vec<LegSnapshot>, Vec<Id>)> },
-    Stats { reply: Sender<(Vec<LegStats>, Gauges)> },
+    Take {
+        leg: Id,
+        reply: Sender<Option<Box<Parcel>>>,
+    },
+    Snapshot {
+        reply: Sender<(Vec<LegSnapshot>, Vec<Id>)>,
+    },
+    Stats {
+        reply: Sender<(Vec<LegStats>, Gauges)>,
+    },
     /// Ends everything and then the thread.
     ShutDown,
 }
@@ -79,9 +102,15 @@ pub enum Job {
 pub enum Notice {
     Events(Vec<Event>),
     /// A leg is gone, or never came to be; its port is free.
-    Gone { leg: Id, port: u16 },
+    Gone {
+        leg: Id,
+        port: u16,
+    },
     /// The file of a recording can't be written any more; its end was told by an event.
-    Abandoned { recording: Id, of: RecordingOf },
+    Abandoned {
+        recording: Id,
+        of: RecordingOf,
+    },
 }
 
 /// A thread's end of all the queues.
@@ -132,7 +161,7 @@ impl Worker {
             origin,
             seats: Vec::new(),
             epoll: Epoll::new()?,
-            receiver: sys::Receiver::new(),
+            receiver: sys::Receiver::default(),
             jobs: links.jobs,
             bell: links.bell,
             notices: links.notices,
@@ -176,7 +205,9 @@ impl Worker {
     /// The sub-tick after `tick`, or a later one if that is long past.
     fn next_tick(&mut self, tick: u64) -> u64 {
         let next = tick + 1;
-        let late = self.now().saturating_sub(Duration::from_nanos(next * SUB_TICK_NS));
+        let late = self
+            .now()
+            .saturating_sub(Duration::from_nanos(next * SUB_TICK_NS));
         if late < STALL {
             return next;
         }
@@ -192,7 +223,11 @@ impl Worker {
 
     /// Waits for jobs, at most for `time`, and does them; `false` once the thread is to end.
     fn wait_for_jobs(&mut self, time: Option<Duration>) -> bool {
-        let mut bell = [Interest { fd: self.bell.as_raw_fd(), read: true, write: false }];
+        let mut bell = [Interest {
+            fd: self.bell.as_raw_fd(),
+            read: true,
+            write: false,
+        }];
         sys::wait(&mut bell, time);
         if !bell[0].read {
             return true;
@@ -217,7 +252,10 @@ impl Worker {
                 }
                 Job::Stats { reply } => {
                     self.gauges.rooms = self.engine.rooms().count() as u64;
-                    let gauges = Gauges { tick: self.gauges.tick.clone(), ..self.gauges };
+                    let gauges = Gauges {
+                        tick: self.gauges.tick.clone(),
+                        ..self.gauges
+                    };
                     drop(reply.send((self.engine.stats(), gauges)));
                 }
                 Job::ShutDown => {
@@ -235,20 +273,35 @@ impl Worker {
     fn obey(&mut self, order: Order) {
         let now = self.now();
         match order {
-            Order::Open { leg, offer, sockets } => self.open(leg, offer.as_deref(), sockets, now),
+            Order::Open {
+                leg,
+                offer,
+                sockets,
+            } => self.open(leg, offer.as_deref(), sockets, now),
             Order::Put(parcel) => {
                 let leg = parcel.leg.id().clone();
                 let key = self.engine.insert_leg(parcel.leg);
                 self.recordings.extend(parcel.recordings);
                 self.seat(key, leg, parcel.sockets);
             }
-            Order::Play { leg, play, sound, looped } => self.engine.play(&leg, &play, sound, looped),
-            Order::Record { recording, of, limits, backlog } => {
+            Order::Play {
+                leg,
+                play,
+                sound,
+                looped,
+            } => self.engine.play(&leg, &play, sound, looped),
+            Order::Record {
+                recording,
+                of,
+                limits,
+                backlog,
+            } => {
                 self.recordings.insert(recording.clone(), backlog);
                 self.engine.start_recording(&recording, &of, limits);
             }
             Order::Abandon { recording } => {
-                self.engine.stop_recording(&recording, RecordingEnd::DiskError);
+                self.engine
+                    .stop_recording(&recording, RecordingEnd::DiskError);
             }
             Order::Command(command) => self.engine.handle(command, now),
         }
@@ -256,7 +309,11 @@ impl Worker {
 
     fn open(&mut self, leg: Id, offer: Option<&str>, sockets: Sockets, now: Duration) {
         let [random, session] = [sys::entropy::<10>(), sys::entropy::<10>()];
-        let word = |bytes: &[u8]| bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        let word = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .fold(0, |word, byte| word << 8 | u64::from(*byte))
+        };
         let entropy = Entropy {
             ssrc: word(&random[..4]) as u32,
             seq: word(&random[4..6]) as u16,
@@ -264,9 +321,15 @@ impl Worker {
             // Fits a signed 64 bit number, which some phones read the `o=` line into.
             session_id: word(&session[..8]) >> 1,
         };
-        match self.engine.open_leg(&leg, offer, sockets.port, entropy, now) {
+        match self
+            .engine
+            .open_leg(&leg, offer, sockets.port, entropy, now)
+        {
             Some(key) => self.seat(key, leg, sockets),
-            None => drop(self.notices.send(Notice::Gone { leg, port: sockets.port })),
+            None => drop(self.notices.send(Notice::Gone {
+                leg,
+                port: sockets.port,
+            })),
         }
     }
 
@@ -288,9 +351,14 @@ impl Worker {
         self.epoll.remove(seat.sockets.rtp.as_fd());
         self.epoll.remove(seat.sockets.rtcp.as_fd());
         let names: Vec<Id> = leg.recorders().names().cloned().collect();
-        let recordings =
-            names.into_iter().filter_map(|name| self.recordings.remove(&name).map(|backlog| (name, backlog)));
-        Some(Parcel { recordings: recordings.collect(), leg, sockets: seat.sockets })
+        let recordings = names
+            .into_iter()
+            .filter_map(|name| self.recordings.remove(&name).map(|backlog| (name, backlog)));
+        Some(Parcel {
+            recordings: recordings.collect(),
+            leg,
+            sockets: seat.sockets,
+        })
     }
 
     /// Reads, mixes, sends.
@@ -309,11 +377,23 @@ impl Worker {
     fn read_sockets(&mut self, now: Duration) {
         // Datagrams are stamped with the wall clock, which may be set at any time.
         let wall = sys::realtime();
-        let Worker { epoll, receiver, engine, seats, .. } = self;
+        let Worker {
+            epoll,
+            receiver,
+            engine,
+            seats,
+            ..
+        } = self;
         epoll.ready(|token| {
-            let Some(Some(seat)) = seats.get((token >> 1) as usize) else { return };
+            let Some(Some(seat)) = seats.get((token >> 1) as usize) else {
+                return;
+            };
             let rtcp = token & 1 == 1;
-            let socket = if rtcp { &seat.sockets.rtcp } else { &seat.sockets.rtp };
+            let socket = if rtcp {
+                &seat.sockets.rtcp
+            } else {
+                &seat.sockets.rtp
+            };
             receiver.drain(socket.as_fd(), |datagram, source, arrival| {
                 let age = arrival.map_or(Duration::ZERO, |arrival| wall.saturating_sub(arrival));
                 let arrival = now.saturating_sub(age);
@@ -330,7 +410,9 @@ impl Worker {
     fn deliver(&mut self) {
         let output = self.engine.output();
         for (packet, bytes) in output.packets.iter() {
-            let Some(Some(seat)) = self.seats.get(packet.leg.slot()) else { continue };
+            let Some(Some(seat)) = self.seats.get(packet.leg.slot()) else {
+                continue;
+            };
             let socket = match packet.port {
                 Port::Rtp => &seat.sockets.rtp,
                 Port::Rtcp => &seat.sockets.rtcp,
@@ -343,35 +425,52 @@ impl Worker {
         for recorded in output.recorded.drain(..) {
             let task = match recorded {
                 Recorded::Block { recording, pcm } => {
-                    let Some(backlog) = self.recordings.get(&recording) else { continue };
+                    let Some(backlog) = self.recordings.get(&recording) else {
+                        continue;
+                    };
                     if backlog.enter(pcm.len()) {
                         Task::Write { recording, pcm }
                     } else {
                         self.recordings.remove(&recording);
                         slow.push(recording.clone());
                         let detail = "the disk is too slow".into();
-                        Task::End { recording, reason: RecordingEnd::DiskError, detail }
+                        Task::End {
+                            recording,
+                            reason: RecordingEnd::DiskError,
+                            detail,
+                        }
                     }
                 }
                 Recorded::End { recording, reason } => {
                     self.recordings.remove(&recording);
-                    Task::End { recording, reason, detail: String::new() }
+                    Task::End {
+                        recording,
+                        reason,
+                        detail: String::new(),
+                    }
                 }
             };
             drop(self.writer.send(task));
         }
         let mut rung = !output.events.is_empty() || !output.closed.is_empty();
         if !output.events.is_empty() {
-            drop(self.notices.send(Notice::Events(std::mem::take(&mut output.events))));
+            drop(
+                self.notices
+                    .send(Notice::Events(std::mem::take(&mut output.events))),
+            );
         }
         for key in output.closed.drain(..) {
             if let Some(seat) = self.seats[key.slot()].take() {
-                drop(self.notices.send(Notice::Gone { leg: seat.leg, port: seat.sockets.port }));
+                drop(self.notices.send(Notice::Gone {
+                    leg: seat.leg,
+                    port: seat.sockets.port,
+                }));
             }
         }
         for recording in slow {
             rung = true;
-            self.engine.stop_recording(&recording, RecordingEnd::DiskError);
+            self.engine
+                .stop_recording(&recording, RecordingEnd::DiskError);
         }
         if rung {
             self.control.ring();

@@ -114,12 +114,20 @@ impl Engine {
 
     /// Takes a datagram from a leg's RTP port.
     pub fn receive(&mut self, leg: LegKey, datagram: &[u8], from: SocketAddr, arrival: Duration) {
-        self.legs.guard(leg, |leg| leg.receive(datagram, from, arrival));
+        self.legs
+            .guard(leg, |leg| leg.receive(datagram, from, arrival));
     }
 
     /// Takes a datagram from a leg's RTCP port.
-    pub fn receive_rtcp(&mut self, leg: LegKey, datagram: &[u8], from: SocketAddr, arrival: Duration) {
-        self.legs.guard(leg, |leg| leg.receive_rtcp(datagram, from, arrival));
+    pub fn receive_rtcp(
+        &mut self,
+        leg: LegKey,
+        datagram: &[u8],
+        from: SocketAddr,
+        arrival: Duration,
+    ) {
+        self.legs
+            .guard(leg, |leg| leg.receive_rtcp(datagram, from, arrival));
     }
 
     // Ticks
@@ -127,7 +135,13 @@ impl Engine {
     /// Mixes the rooms of a phase and ticks the legs outside of rooms. Called every [`SUB_TICK`], phase after
     /// phase; `now` is when this sub-tick is due.
     pub fn tick(&mut self, phase: usize, now: Duration) {
-        let Engine { legs, rooms, scratch, output, .. } = self;
+        let Engine {
+            legs,
+            rooms,
+            scratch,
+            output,
+            ..
+        } = self;
         for number in &self.schedule[phase] {
             if let Some(room) = &mut rooms[*number] {
                 room.tick(legs, scratch, now, output);
@@ -170,11 +184,19 @@ impl Engine {
         now: Duration,
     ) -> Option<LegKey> {
         if self.keys.contains_key(leg) {
-            self.refuse(leg, LegRefusal::WrongState, "a leg of this name is open".into());
+            self.refuse(
+                leg,
+                LegRefusal::WrongState,
+                "a leg of this name is open".into(),
+            );
             return None;
         }
         if self.legs.count() >= MAX_LEGS {
-            self.refuse(leg, LegRefusal::TooManyLegs, format!("{MAX_LEGS} legs are open on this thread"));
+            self.refuse(
+                leg,
+                LegRefusal::TooManyLegs,
+                format!("{MAX_LEGS} legs are open on this thread"),
+            );
             return None;
         }
         let local = LocalMedia {
@@ -184,9 +206,16 @@ impl Engine {
         };
         let mut fresh = Leg::new(leg.clone(), local, entropy, self.config.inactivity, now);
         let event = match offer {
-            None => Event::LegOffered { leg: leg.clone(), sdp: fresh.offer() },
+            None => Event::LegOffered {
+                leg: leg.clone(),
+                sdp: fresh.offer(),
+            },
             Some(offer) => match fresh.answer(offer, now) {
-                Ok((sdp, direction)) => Event::LegAnswered { leg: leg.clone(), sdp, direction },
+                Ok((sdp, direction)) => Event::LegAnswered {
+                    leg: leg.clone(),
+                    sdp,
+                    direction,
+                },
                 Err(refusal) => {
                     self.refuse_sdp(leg, &refusal);
                     return None;
@@ -232,7 +261,10 @@ impl Engine {
             Command::OfferLeg { leg } => match self.leg(leg) {
                 Some(found) => {
                     let sdp = found.offer();
-                    self.output.events.push(Event::LegOffered { leg: leg.clone(), sdp });
+                    self.output.events.push(Event::LegOffered {
+                        leg: leg.clone(),
+                        sdp,
+                    });
                 }
                 None => self.refuse(leg, LegRefusal::UnknownLeg, "no such leg".into()),
             },
@@ -250,14 +282,21 @@ impl Engine {
                     self.put_alone(key);
                 }
             }
-            Command::SetGain { room, listener, speaker, gain } => {
+            Command::SetGain {
+                room,
+                listener,
+                speaker,
+                gain,
+            } => {
                 let gain = Gain::new(*gain).ok_or("a gain is between 0 and 4")?;
                 let listener = self.leg_key(listener).ok_or("no such listener")?;
                 let speaker = match speaker {
                     Some(speaker) => Some(self.leg_key(speaker).ok_or("no such speaker")?),
                     None => None,
                 };
-                self.room(room).ok_or("no such room")?.set_gain(listener, speaker, gain)?;
+                self.room(room)
+                    .ok_or("no such room")?
+                    .set_gain(listener, speaker, gain)?;
             }
             Command::StopPlay { leg, play } => {
                 let key = self.leg_key(leg).ok_or("no such leg")?;
@@ -265,12 +304,20 @@ impl Engine {
                     leg.stop_play(play, &mut self.output.events);
                 }
             }
-            Command::SendDigits { leg, digits, duration_ms, pause_ms } => {
+            Command::SendDigits {
+                leg,
+                digits,
+                duration_ms,
+                pause_ms,
+            } => {
                 if *duration_ms > MAX_DIGIT_MS || *pause_ms > MAX_DIGIT_MS {
                     return Err(format!("a digit or pause lasts at most {MAX_DIGIT_MS} ms"));
                 }
-                let [duration, pause] = [duration_ms, pause_ms].map(|ms| Duration::from_millis(u64::from(*ms)));
-                self.leg(leg).ok_or("no such leg")?.send_digits(digits, duration, pause)?;
+                let [duration, pause] =
+                    [duration_ms, pause_ms].map(|ms| Duration::from_millis(u64::from(*ms)));
+                self.leg(leg)
+                    .ok_or("no such leg")?
+                    .send_digits(digits, duration, pause)?;
             }
             Command::StopRecording { recording } => {
                 if !self.stop_recording(recording, RecordingEnd::Stopped) {
@@ -289,10 +336,15 @@ impl Engine {
         let applied = match kind {
             SdpKind::Offer => found
                 .answer(sdp, now)
-                .map(|(sdp, direction)| Event::LegAnswered { leg: leg.clone(), sdp, direction }),
-            SdpKind::Answer => {
-                found.accept(sdp, now).map(|direction| Event::LegApplied { leg: leg.clone(), direction })
-            }
+                .map(|(sdp, direction)| Event::LegAnswered {
+                    leg: leg.clone(),
+                    sdp,
+                    direction,
+                }),
+            SdpKind::Answer => found.accept(sdp, now).map(|direction| Event::LegApplied {
+                leg: leg.clone(),
+                direction,
+            }),
         };
         match applied {
             Ok(event) => self.output.events.push(event),
@@ -312,7 +364,12 @@ impl Engine {
         if let Some(leg) = self.legs.remove(key) {
             self.keys.remove(leg.id());
         }
-        self.output.events.extend(stats.map(|stats| Event::LegClosed { leg: stats.leg.clone(), stats }));
+        self.output
+            .events
+            .extend(stats.map(|stats| Event::LegClosed {
+                leg: stats.leg.clone(),
+                stats,
+            }));
         self.output.closed.push(key);
     }
 
@@ -369,7 +426,10 @@ impl Engine {
             }
             self.legs.guard(key, Leg::enter_room);
         }
-        self.output.events.push(Event::LegJoined { leg: leg.clone(), room: room.clone() });
+        self.output.events.push(Event::LegJoined {
+            leg: leg.clone(),
+            room: room.clone(),
+        });
         Ok(())
     }
 
@@ -383,7 +443,11 @@ impl Engine {
             }
             None => {
                 let reason = PlayEnd::LegClosed;
-                self.output.events.push(Event::PlayEnded { leg: leg.clone(), play: play.clone(), reason });
+                self.output.events.push(Event::PlayEnded {
+                    leg: leg.clone(),
+                    play: play.clone(),
+                    reason,
+                });
             }
         }
     }
@@ -392,24 +456,39 @@ impl Engine {
     pub fn start_recording(&mut self, recording: &Id, of: &RecordingOf, limits: RecordingLimits) {
         let recorder = Recorder::new(recording.clone(), limits);
         let (recorders, missing) = match of {
-            RecordingOf::Room(room) => (self.room(room).map(Room::recorders), RecordingEnd::RoomClosed),
+            RecordingOf::Room(room) => (
+                self.room(room).map(Room::recorders),
+                RecordingEnd::RoomClosed,
+            ),
             RecordingOf::Leg(leg) => (self.leg(leg).map(Leg::recorders), RecordingEnd::LegClosed),
         };
         let reason = match recorders.map(|recorders| recorders.push(recorder)) {
             Some(true) => return,
             Some(false) => {
-                self.fail("start_recording", recording.as_str(), "too many recordings run here");
+                self.fail(
+                    "start_recording",
+                    recording.as_str(),
+                    "too many recordings run here",
+                );
                 RecordingEnd::Stopped
             }
             None => missing,
         };
-        self.output.recorded.push(Recorded::End { recording: recording.clone(), reason });
+        self.output.recorded.push(Recorded::End {
+            recording: recording.clone(),
+            reason,
+        });
     }
 
     /// Ends a recording; `false` if there is no such one.
     pub fn stop_recording(&mut self, recording: &Id, reason: RecordingEnd) -> bool {
         let recorded = &mut self.output.recorded;
-        if self.rooms.iter_mut().flatten().any(|room| room.recorders().stop(recording, reason, recorded)) {
+        if self
+            .rooms
+            .iter_mut()
+            .flatten()
+            .any(|room| room.recorders().stop(recording, reason, recorded))
+        {
             return true;
         }
         let keys: Vec<LegKey> = self.legs.keys().collect();
@@ -425,18 +504,28 @@ impl Engine {
             room.close(RecordingEnd::Shutdown, &mut self.output.recorded);
         }
         let keys: Vec<LegKey> = self.legs.keys().collect();
-        keys.into_iter().for_each(|key| self.close_leg(key, RecordingEnd::Shutdown, now));
+        keys.into_iter()
+            .for_each(|key| self.close_leg(key, RecordingEnd::Shutdown, now));
     }
 
     // Reports
 
     pub fn stats(&self) -> Vec<LegStats> {
-        let stats = |key| Some(self.legs.get(key)?.stats(self.room_of(key), self.cost_of(key)));
+        let stats = |key| {
+            Some(
+                self.legs
+                    .get(key)?
+                    .stats(self.room_of(key), self.cost_of(key)),
+            )
+        };
         self.legs.keys().filter_map(stats).collect()
     }
 
     pub fn leg_snapshots(&self) -> Vec<LegSnapshot> {
-        self.legs.keys().filter_map(|key| Some(self.legs.get(key)?.snapshot(self.room_of(key)))).collect()
+        self.legs
+            .keys()
+            .filter_map(|key| Some(self.legs.get(key)?.snapshot(self.room_of(key))))
+            .collect()
     }
 
     pub fn rooms(&self) -> impl Iterator<Item = &Id> {
@@ -465,14 +554,16 @@ impl Engine {
     fn cost_of(&self, key: LegKey) -> TickCost {
         match self.places[key.slot()] {
             Place::Alone(phase) => self.costs[phase],
-            Place::Room(number) => {
-                self.rooms[number].as_ref().map_or(TickCost::default(), |room| self.costs[room.phase()])
-            }
+            Place::Room(number) => self.rooms[number]
+                .as_ref()
+                .map_or(TickCost::default(), |room| self.costs[room.phase()]),
         }
     }
 
     fn quietest_phase(&self) -> usize {
-        (0..PHASES).min_by_key(|phase| self.load[*phase]).unwrap_or(0)
+        (0..PHASES)
+            .min_by_key(|phase| self.load[*phase])
+            .unwrap_or(0)
     }
 
     /// Takes a leg from where it is ticked; it has to be put somewhere or removed then.
@@ -504,7 +595,11 @@ impl Engine {
     // Refusals
 
     fn refuse(&mut self, leg: &Id, reason: LegRefusal, detail: String) {
-        self.output.events.push(Event::LegRefused { leg: leg.clone(), reason, detail });
+        self.output.events.push(Event::LegRefused {
+            leg: leg.clone(),
+            reason,
+            detail,
+        });
     }
 
     fn refuse_sdp(&mut self, leg: &Id, refusal: &Refusal) {
@@ -537,5 +632,9 @@ pub fn tone(spec: &ToneSpec) -> Result<Sound, &'static str> {
         return Err("a tone lasts an hour at most");
     }
     let duration = Duration::from_millis(u64::from(spec.duration_ms));
-    Ok(Sound::Tone(Tone::new(spec.frequency_hz as f32, duration, spec.level_dbfs as f32)))
+    Ok(Sound::Tone(Tone::new(
+        spec.frequency_hz as f32,
+        duration,
+        spec.level_dbfs as f32,
+    )))
 }

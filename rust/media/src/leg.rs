@@ -246,7 +246,9 @@ impl Leg {
 
     /// Takes a datagram from the RTP port.
     pub fn receive(&mut self, datagram: &[u8], from: SocketAddr, arrival: Duration) {
-        let (Some(media), Some(latch)) = (&self.media, &mut self.latch) else { return };
+        let (Some(media), Some(latch)) = (&self.media, &mut self.latch) else {
+            return;
+        };
         if is_rtcp(datagram) {
             if media.rtcp_mux {
                 self.receive_rtcp(datagram, from, arrival);
@@ -266,7 +268,9 @@ impl Leg {
         self.any_packet = true;
         self.inactive = false;
         self.bytes_received += datagram.len() as u64;
-        let Received::Placed(place) = self.source.receive(&header, arrival) else { return };
+        let Received::Placed(place) = self.source.receive(&header, arrival) else {
+            return;
+        };
         if header.pt == media.pt {
             if media.direction == sdp::Direction::SendRecv {
                 self.jitter.push(arrival, place, payload, header.marker);
@@ -319,9 +323,16 @@ impl Leg {
             _ => false,
         };
         self.fade_in = false;
-        self.level_dbfs = if heard { rms_dbfs(&self.said) } else { SILENCE_DBFS };
+        self.level_dbfs = if heard {
+            rms_dbfs(&self.said)
+        } else {
+            SILENCE_DBFS
+        };
         if let Some(talking) = self.talk.frame(self.level_dbfs) {
-            events.push(Event::Talking { leg: self.id.clone(), talking });
+            events.push(Event::Talking {
+                leg: self.id.clone(),
+                talking,
+            });
         }
         heard
     }
@@ -332,14 +343,18 @@ impl Leg {
     }
 
     fn decode(&mut self, now: Duration) -> Voice {
-        let Some(media) = self.media.filter(|media| media.direction == sdp::Direction::SendRecv) else {
+        let Some(media) = self
+            .media
+            .filter(|media| media.direction == sdp::Direction::SendRecv)
+        else {
             return Voice::Absent;
         };
         let mut coded: CodedFrame = [media.codec.silence(); FRAME];
         let playout = self.jitter.pull(now, &mut coded);
         match playout {
             Playout::Silence if self.concealer.is_active() => {
-                self.concealer.decode(media.codec, &playout, &coded, &mut self.said);
+                self.concealer
+                    .decode(media.codec, &playout, &coded, &mut self.said);
                 Voice::Heard
             }
             Playout::Silence => {
@@ -353,16 +368,20 @@ impl Leg {
                     self.concealer.skip();
                     return Voice::Silent;
                 }
-                self.concealer.decode(media.codec, &playout, &coded, &mut self.said);
+                self.concealer
+                    .decode(media.codec, &playout, &coded, &mut self.said);
                 Voice::Heard
             }
-            Playout::Conceal { .. } if self.voice != Voice::Heard && self.silent_frames >= HANGOVER_FRAMES => {
+            Playout::Conceal { .. }
+                if self.voice != Voice::Heard && self.silent_frames >= HANGOVER_FRAMES =>
+            {
                 self.concealer.skip();
                 Voice::Silent
             }
             Playout::Frame | Playout::Conceal { .. } => {
                 self.silent_frames = 0;
-                self.concealer.decode(media.codec, &playout, &coded, &mut self.said);
+                self.concealer
+                    .decode(media.codec, &playout, &coded, &mut self.said);
                 Voice::Heard
             }
         }
@@ -372,11 +391,18 @@ impl Leg {
         if self.inactive || !self.media.is_some_and(|media| media.direction.receives()) {
             return;
         }
-        let limit = if self.any_packet { self.limits.later } else { self.limits.first };
+        let limit = if self.any_packet {
+            self.limits.later
+        } else {
+            self.limits.first
+        };
         let silent = now.saturating_sub(self.last_packet);
         if silent >= limit {
             self.inactive = true;
-            events.push(Event::Inactive { leg: self.id.clone(), silent_ms: silent.as_millis() as u64 });
+            events.push(Event::Inactive {
+                leg: self.id.clone(),
+                silent_ms: silent.as_millis() as u64,
+            });
         }
     }
 
@@ -392,7 +418,12 @@ impl Leg {
         }
         let mut farewell = SILENCE;
         let lost = Playout::Conceal { from: 0, to: FRAME };
-        self.concealer.decode(self.codec(), &lost, &[self.codec().silence(); FRAME], &mut farewell);
+        self.concealer.decode(
+            self.codec(),
+            &lost,
+            &[self.codec().silence(); FRAME],
+            &mut farewell,
+        );
         mixer::fade_out(&mut farewell);
         self.fade_in = true;
         Some(farewell)
@@ -403,7 +434,10 @@ impl Leg {
     /// Whether the leg hears its room just as others of its mix class do.
     #[inline]
     pub fn hears_room(&self) -> bool {
-        self.hearing == Hearing::Room && self.player.is_idle() && !self.sending_digits && self.sends().is_some()
+        self.hearing == Hearing::Room
+            && self.player.is_idle()
+            && !self.sending_digits
+            && self.sends().is_some()
     }
 
     /// Sends what the leg's mix class hears, coded by [`Leg::codec`].
@@ -485,16 +519,26 @@ impl Leg {
     }
 
     /// Sends a digit's packet in place of audio, if one is due.
-    fn send_digit(&mut self, key: LegKey, to: SocketAddr, media: Negotiated, output: &mut Output) -> bool {
+    fn send_digit(
+        &mut self,
+        key: LegKey,
+        to: SocketAddr,
+        media: Negotiated,
+        output: &mut Output,
+    ) -> bool {
         if !self.sending_digits {
             return false;
         }
         let event = self.digits_out.tick(self.sender.timestamp);
         if self.digits_out.is_idle() {
             self.sending_digits = false;
-            output.events.push(Event::DigitsSent { leg: self.id.clone() });
+            output.events.push(Event::DigitsSent {
+                leg: self.id.clone(),
+            });
         }
-        let (Some(event), Some(pt)) = (event, media.dtmf_pt) else { return false };
+        let (Some(event), Some(pt)) = (event, media.dtmf_pt) else {
+            return false;
+        };
         let header = Header {
             marker: event.marker,
             pt,
@@ -509,7 +553,14 @@ impl Leg {
     }
 
     #[inline]
-    fn send_packet(&mut self, key: LegKey, to: SocketAddr, header: Header, payload: &[u8], output: &mut Output) {
+    fn send_packet(
+        &mut self,
+        key: LegKey,
+        to: SocketAddr,
+        header: Header,
+        payload: &[u8],
+        output: &mut Output,
+    ) {
         output.packets.push(key, Port::Rtp, to, |bytes| {
             let mut head = [0; packet::HEADER_LEN];
             header.write(&mut head);
@@ -544,7 +595,9 @@ impl Leg {
     }
 
     fn send_report(&mut self, key: LegKey, now: Duration, bye: bool, output: &mut Output) {
-        let (Some(media), Some(latch)) = (&self.media, &self.latch) else { return };
+        let (Some(media), Some(latch)) = (&self.media, &self.latch) else {
+            return;
+        };
         let to = latch.rtcp_destination();
         let sent = Sent {
             packets: self.sender.packets as u32,
@@ -557,8 +610,14 @@ impl Leg {
             false => self.rtcp.report(now, sent, &mut self.source, &mut report),
         };
         if is_reachable(to) {
-            let port = if media.rtcp_mux { Port::Rtp } else { Port::Rtcp };
-            output.packets.push(key, port, to, |bytes| bytes.extend_from_slice(&report[..len]));
+            let port = if media.rtcp_mux {
+                Port::Rtp
+            } else {
+                Port::Rtcp
+            };
+            output.packets.push(key, port, to, |bytes| {
+                bytes.extend_from_slice(&report[..len])
+            });
         }
     }
 
@@ -571,20 +630,33 @@ impl Leg {
 
     /// Stops a play, if there is such a one.
     pub fn stop_play(&mut self, play: &Id, events: &mut Vec<Event>) {
-        let Some(heard) = self.player.stop(play) else { return };
+        let Some(heard) = self.player.stop(play) else {
+            return;
+        };
         if heard {
             self.hearing = Hearing::Cut;
         }
         let reason = PlayEnd::Stopped;
-        events.push(Event::PlayEnded { leg: self.id.clone(), play: play.clone(), reason });
+        events.push(Event::PlayEnded {
+            leg: self.id.clone(),
+            play: play.clone(),
+            reason,
+        });
     }
 
     /// Queues digits; an error says why not.
-    pub fn send_digits(&mut self, digits: &str, duration: Duration, pause: Duration) -> Result<(), String> {
+    pub fn send_digits(
+        &mut self,
+        digits: &str,
+        duration: Duration,
+        pause: Duration,
+    ) -> Result<(), String> {
         if self.media.is_none_or(|media| media.dtmf_pt.is_none()) {
             return Err("the peer takes no telephone-event".into());
         }
-        self.digits_out.queue(digits, duration, pause).map_err(|refused| format!("{refused:?}"))?;
+        self.digits_out
+            .queue(digits, duration, pause)
+            .map_err(|refused| format!("{refused:?}"))?;
         self.sending_digits = true;
         Ok(())
     }
@@ -618,7 +690,10 @@ impl Leg {
             reordered: received.reordered,
             concealed_ms: buffer.concealed_ms,
             jitter_ms: f64::from(received.jitter_ticks) * FRAME_MS as f64 / FRAME as f64,
-            round_trip_ms: self.rtcp.round_trip().map(|trip| trip.as_secs_f64() * 1000.0),
+            round_trip_ms: self
+                .rtcp
+                .round_trip()
+                .map(|trip| trip.as_secs_f64() * 1000.0),
             buffer_ms: f64::from(buffer.buffer_ms),
             tick_wait_ms: self.tick_wait_ms,
             mix_us: cost.mix_us,

@@ -19,7 +19,10 @@ impl LegKey {
     }
 
     pub fn from_u64(number: u64) -> LegKey {
-        LegKey { slot: number as u32, generation: (number >> 32) as u32 }
+        LegKey {
+            slot: number as u32,
+            generation: (number >> 32) as u32,
+        }
     }
 
     /// Small number for tables beside the engine's own; reused after the leg is gone.
@@ -55,11 +58,17 @@ impl Legs {
         let entry = &mut self.slots[slot as usize];
         assert!(entry.leg.is_none(), "a free slot holds a leg");
         entry.leg = Some(leg);
-        LegKey { slot, generation: entry.generation }
+        LegKey {
+            slot,
+            generation: entry.generation,
+        }
     }
 
     pub fn remove(&mut self, key: LegKey) -> Option<Box<Leg>> {
-        let entry = self.slots.get_mut(key.slot as usize).filter(|entry| entry.generation == key.generation)?;
+        let entry = self
+            .slots
+            .get_mut(key.slot as usize)
+            .filter(|entry| entry.generation == key.generation)?;
         let leg = entry.leg.take()?;
         entry.generation = entry.generation.wrapping_add(1);
         self.free.push(key.slot);
@@ -68,21 +77,31 @@ impl Legs {
 
     #[inline]
     pub fn get(&self, key: LegKey) -> Option<&Leg> {
-        let entry = self.slots.get(key.slot as usize).filter(|entry| entry.generation == key.generation)?;
+        let entry = self
+            .slots
+            .get(key.slot as usize)
+            .filter(|entry| entry.generation == key.generation)?;
         entry.leg.as_deref()
     }
 
     #[inline]
     pub fn get_mut(&mut self, key: LegKey) -> Option<&mut Leg> {
-        let entry = self.slots.get_mut(key.slot as usize).filter(|entry| entry.generation == key.generation)?;
+        let entry = self
+            .slots
+            .get_mut(key.slot as usize)
+            .filter(|entry| entry.generation == key.generation)?;
         entry.leg.as_deref_mut()
     }
 
     pub fn keys(&self) -> impl Iterator<Item = LegKey> + '_ {
-        self.slots.iter().enumerate().filter(|(_, entry)| entry.leg.is_some()).map(|(slot, entry)| LegKey {
-            slot: slot as u32,
-            generation: entry.generation,
-        })
+        self.slots
+            .iter()
+            .enumerate()
+            .filter(|(_, entry)| entry.leg.is_some())
+            .map(|(slot, entry)| LegKey {
+                slot: slot as u32,
+                generation: entry.generation,
+            })
     }
 
     /// Lets `work` do something with a leg. A panic in it condemns the leg (see [`Legs::take_broken`]);

@@ -16,7 +16,10 @@ pub struct Row {
 
 impl Default for Row {
     fn default() -> Row {
-        Row { base: Gain::UNITY, exceptions: Vec::new() }
+        Row {
+            base: Gain::UNITY,
+            exceptions: Vec::new(),
+        }
     }
 }
 
@@ -26,7 +29,10 @@ impl Row {
         if self.exceptions.is_empty() {
             return self.base;
         }
-        match self.exceptions.binary_search_by_key(&speaker, |(leg, _)| *leg) {
+        match self
+            .exceptions
+            .binary_search_by_key(&speaker, |(leg, _)| *leg)
+        {
             Ok(at) => self.exceptions[at].1,
             Err(_) => self.base,
         }
@@ -59,7 +65,10 @@ impl Row {
     }
 
     fn forget(&mut self, speaker: LegKey) {
-        if let Ok(at) = self.exceptions.binary_search_by_key(&speaker, |(leg, _)| *leg) {
+        if let Ok(at) = self
+            .exceptions
+            .binary_search_by_key(&speaker, |(leg, _)| *leg)
+        {
             self.exceptions.remove(at);
         }
     }
@@ -83,7 +92,9 @@ pub struct Matrix {
 
 impl Default for Matrix {
     fn default() -> Matrix {
-        Matrix { classes: vec![Entry::default()] }
+        Matrix {
+            classes: vec![Entry::default()],
+        }
     }
 }
 
@@ -128,7 +139,9 @@ impl Matrix {
 
     /// A speaker is gone for good.
     pub fn forget(&mut self, speaker: LegKey) {
-        self.classes.iter_mut().for_each(|entry| entry.row.forget(speaker));
+        self.classes
+            .iter_mut()
+            .for_each(|entry| entry.row.forget(speaker));
     }
 
     /// How loud the loudest of the others hears `speaker`, who himself listens with `own`: what a recording
@@ -147,7 +160,10 @@ impl Matrix {
     pub fn tidy(&mut self) -> Option<Vec<Class>> {
         let untidy = |(number, entry): (usize, &Entry)| {
             number > 0
-                && (entry.listeners == 0 || self.classes[..number].iter().any(|other| other.row == entry.row))
+                && (entry.listeners == 0
+                    || self.classes[..number]
+                        .iter()
+                        .any(|other| other.row == entry.row))
         };
         if !self.classes.iter().enumerate().any(untidy) {
             return None;
@@ -186,10 +202,18 @@ mod tests {
     fn listeners_with_the_same_gains_share_a_class_however_they_got_there() {
         let mut matrix = Matrix::default();
         let (ann, bob) = (matrix.enter(), matrix.enter());
-        let ann = matrix.change(ann, Some(key(7)), gain(0.0)).expect("a class");
-        let ann = matrix.change(ann, Some(key(3)), gain(2.0)).expect("a class");
-        let bob = matrix.change(bob, Some(key(3)), gain(2.0)).expect("a class");
-        let bob = matrix.change(bob, Some(key(7)), gain(0.0)).expect("a class");
+        let ann = matrix
+            .change(ann, Some(key(7)), gain(0.0))
+            .expect("a class");
+        let ann = matrix
+            .change(ann, Some(key(3)), gain(2.0))
+            .expect("a class");
+        let bob = matrix
+            .change(bob, Some(key(3)), gain(2.0))
+            .expect("a class");
+        let bob = matrix
+            .change(bob, Some(key(7)), gain(0.0))
+            .expect("a class");
         assert_eq!(ann, bob);
         assert_eq!(matrix.row(ann).gain(key(7)), Gain::MUTE);
         assert_eq!(matrix.row(ann).gain(key(8)), Gain::UNITY);
@@ -199,8 +223,12 @@ mod tests {
     fn taking_an_exception_back_leads_to_the_default_class_and_tidying_drops_the_rest() {
         let mut matrix = Matrix::default();
         let ann = matrix.enter();
-        let muted = matrix.change(ann, Some(key(7)), gain(0.0)).expect("a class");
-        let plain = matrix.change(muted, Some(key(7)), gain(1.0)).expect("a class");
+        let muted = matrix
+            .change(ann, Some(key(7)), gain(0.0))
+            .expect("a class");
+        let plain = matrix
+            .change(muted, Some(key(7)), gain(1.0))
+            .expect("a class");
         assert_eq!(plain, 0);
         assert_eq!(matrix.tidy(), Some(vec![0, 0]));
         assert_eq!(matrix.tidy(), None);
@@ -213,7 +241,9 @@ mod tests {
         assert_eq!(matrix.loudest(key(1), ann), Gain::UNITY);
         let bob = matrix.change(0, Some(key(1)), gain(0.0)).expect("a class");
         assert_eq!(matrix.loudest(key(1), ann), Gain::MUTE);
-        matrix.change(bob, Some(key(1)), gain(3.0)).expect("a class");
+        matrix
+            .change(bob, Some(key(1)), gain(3.0))
+            .expect("a class");
         assert_eq!(matrix.loudest(key(1), ann), Gain::UNITY);
     }
 
@@ -221,7 +251,9 @@ mod tests {
     fn who_is_gone_leaves_no_row_behind() {
         let mut matrix = Matrix::default();
         let ann = matrix.enter();
-        let ann = matrix.change(ann, Some(key(7)), gain(0.5)).expect("a class");
+        let ann = matrix
+            .change(ann, Some(key(7)), gain(0.5))
+            .expect("a class");
         matrix.forget(key(7));
         let numbers = matrix.tidy().expect("equal classes are merged");
         assert_eq!(numbers[usize::from(ann)], 0);

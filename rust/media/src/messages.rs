@@ -75,7 +75,11 @@ impl fmt::Debug for Pcm {
 
 impl Serialize for Pcm {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let bytes: Vec<u8> = self.0.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+        let bytes: Vec<u8> = self
+            .0
+            .iter()
+            .flat_map(|sample| sample.to_le_bytes())
+            .collect();
         serializer.serialize_bytes(&bytes)
     }
 }
@@ -95,7 +99,9 @@ impl<'de> Deserialize<'de> for Pcm {
                 if bytes.len() % 2 == 1 {
                     return Err(E::custom("an odd number of bytes is no 16 bit audio"));
                 }
-                let samples = bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]]));
+                let samples = bytes
+                    .chunks_exact(2)
+                    .map(|pair| i16::from_le_bytes([pair[0], pair[1]]));
                 Ok(Pcm(samples.collect()))
             }
 

@@ -143,7 +143,10 @@ mod tests {
         let mut sum = [0; FRAME];
         add_ramped(&mut sum, &[1000; FRAME], Gain::UNITY, Gain::MUTE);
         assert_eq!((sum[0], sum[RAMP], sum[FRAME - 1]), (1000, 0, 0));
-        assert!(sum.windows(2).all(|pair| (pair[0] - pair[1]).abs() <= 1000 / RAMP as i32 + 1));
+        assert!(
+            sum.windows(2)
+                .all(|pair| (pair[0] - pair[1]).abs() <= 1000 / RAMP as i32 + 1)
+        );
     }
 
     #[test]
@@ -152,7 +155,10 @@ mod tests {
         add(&mut sum, &[i16::MAX; FRAME], Gain::UNITY);
         add(&mut sum, &[i16::MAX; FRAME], Gain::UNITY);
         assert_eq!(clamp(&sum), [i16::MAX; FRAME]);
-        assert_eq!(clamp(&without(&sum, &[i16::MAX; FRAME], Gain::UNITY)), [i16::MAX; FRAME]);
+        assert_eq!(
+            clamp(&without(&sum, &[i16::MAX; FRAME], Gain::UNITY)),
+            [i16::MAX; FRAME]
+        );
     }
 
     #[test]

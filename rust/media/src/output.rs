@@ -33,12 +33,24 @@ pub struct Outbox {
 
 impl Outbox {
     /// Appends the packet that `write` appends to the buffer; nothing if it appends nothing.
-    pub fn push(&mut self, leg: LegKey, port: Port, to: SocketAddr, write: impl FnOnce(&mut Vec<u8>)) {
+    pub fn push(
+        &mut self,
+        leg: LegKey,
+        port: Port,
+        to: SocketAddr,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
         let start = self.bytes.len();
         write(&mut self.bytes);
         let len = self.bytes.len() - start;
         if len > 0 {
-            self.packets.push(Packet { leg, port, to, start: start as u32, len: len as u32 });
+            self.packets.push(Packet {
+                leg,
+                port,
+                to,
+                start: start as u32,
+                len: len as u32,
+            });
         }
     }
 

@@ -42,7 +42,9 @@ impl Play {
         if let Some(tone) = &mut self.tone {
             return tone.fill(pcm);
         }
-        let Sound::Prompt(prompt) = &self.sound else { return 0 };
+        let Sound::Prompt(prompt) = &self.sound else {
+            return 0;
+        };
         let take = pcm.len().min(prompt.len() - self.position);
         for (i, sample) in pcm[..take].iter_mut().enumerate() {
             let at = self.position + i;
@@ -75,7 +77,13 @@ impl Player {
         if self.plays.len() >= MAX_PLAYS {
             return false;
         }
-        let mut play = Play { play, sound, looped, position: 0, tone: None };
+        let mut play = Play {
+            play,
+            sound,
+            looped,
+            position: 0,
+            tone: None,
+        };
         play.rewind();
         self.plays.push_back(play);
         true
@@ -83,7 +91,10 @@ impl Player {
 
     /// Takes a play out; says whether it was the one being heard, `None` if there is no such play.
     pub fn stop(&mut self, play: &Id) -> Option<bool> {
-        let at = self.plays.iter().position(|waiting| waiting.play == *play)?;
+        let at = self
+            .plays
+            .iter()
+            .position(|waiting| waiting.play == *play)?;
         self.plays.remove(at);
         Some(at == 0)
     }
@@ -103,7 +114,11 @@ impl Player {
             play.rewind();
             if !again && let Some(play) = self.plays.pop_front() {
                 let reason = PlayEnd::Finished;
-                events.push(Event::PlayEnded { leg: leg.clone(), play: play.play, reason });
+                events.push(Event::PlayEnded {
+                    leg: leg.clone(),
+                    play: play.play,
+                    reason,
+                });
             }
         }
         frame[filled..].fill(0);
@@ -133,22 +148,41 @@ mod tests {
     }
 
     fn finished(events: &[Event]) -> Vec<&str> {
-        let name = |event: &'_ Event| matches!(event, Event::PlayEnded { reason: PlayEnd::Finished, .. });
+        let name = |event: &'_ Event| {
+            matches!(
+                event,
+                Event::PlayEnded {
+                    reason: PlayEnd::Finished,
+                    ..
+                }
+            )
+        };
         assert!(events.iter().all(name));
-        let play = |event| if let &Event::PlayEnded { ref play, .. } = event { play.as_str() } else { "" };
+        let play = |event| {
+            if let Event::PlayEnded { play, .. } = event {
+                play.as_str()
+            } else {
+                ""
+            }
+        };
         events.iter().map(play).collect()
     }
 
     #[test]
     fn a_play_begins_with_the_sample_after_the_one_before() {
         let mut player = Player::default();
-        assert!(player.push(id("a"), prompt(100), false) && player.push(id("b"), prompt(100), false));
+        assert!(
+            player.push(id("a"), prompt(100), false) && player.push(id("b"), prompt(100), false)
+        );
         let (mut first, mut second, mut events) = (SILENCE, SILENCE, Vec::new());
         player.fill(&id("leg"), &mut first, &mut events);
         assert_eq!(finished(&events), ["a"]);
         player.fill(&id("leg"), &mut second, &mut events);
         assert_eq!(finished(&events), ["a", "b"]);
-        assert_eq!((first[50], first[FRAME - 1], second[0], second[40]), (1000, 1000, 1000, 0));
+        assert_eq!(
+            (first[50], first[FRAME - 1], second[0], second[40]),
+            (1000, 1000, 1000, 0)
+        );
         assert!(player.is_idle());
     }
 
@@ -158,7 +192,11 @@ mod tests {
         player.push(id("a"), prompt(FRAME), false);
         let mut frame = SILENCE;
         player.fill(&id("leg"), &mut frame, &mut Vec::new());
-        assert!(frame.windows(2).all(|pair| (pair[0] - pair[1]).abs() <= 1000 / RAMP as i16));
+        assert!(
+            frame
+                .windows(2)
+                .all(|pair| (pair[0] - pair[1]).abs() <= 1000 / RAMP as i16)
+        );
         assert!(frame[0] <= 25 && frame[FRAME - 1] <= 25 && frame[RAMP] == 1000);
     }
 
@@ -179,7 +217,9 @@ mod tests {
     #[test]
     fn more_plays_than_the_limit_are_refused() {
         let mut player = Player::default();
-        let pushed = (0..=MAX_PLAYS).filter(|_| player.push(id("p"), prompt(1), false)).count();
+        let pushed = (0..=MAX_PLAYS)
+            .filter(|_| player.push(id("p"), prompt(1), false))
+            .count();
         assert_eq!(pushed, MAX_PLAYS);
     }
 }

@@ -52,7 +52,13 @@ pub struct Progress {
 
 impl Recorder {
     pub fn new(recording: Id, limits: RecordingLimits) -> Recorder {
-        Recorder { recording, limits, block: Vec::with_capacity(BLOCK), samples: 0, silent_ms: 0 }
+        Recorder {
+            recording,
+            limits,
+            block: Vec::with_capacity(BLOCK),
+            samples: 0,
+            silent_ms: 0,
+        }
     }
 
     /// Takes the next 20 ms; full blocks go to `recorded`.
@@ -85,7 +91,10 @@ impl Recorder {
     /// Hands out what is left and says that it was the last.
     pub fn finish(mut self, reason: RecordingEnd, recorded: &mut Vec<Recorded>) {
         self.flush(recorded);
-        recorded.push(Recorded::End { recording: self.recording, reason });
+        recorded.push(Recorded::End {
+            recording: self.recording,
+            reason,
+        });
     }
 
     fn flush(&mut self, recorded: &mut Vec<Recorded>) {
@@ -93,7 +102,10 @@ impl Recorder {
             return;
         }
         let pcm = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK));
-        recorded.push(Recorded::Block { recording: self.recording.clone(), pcm });
+        recorded.push(Recorded::Block {
+            recording: self.recording.clone(),
+            pcm,
+        });
     }
 }
 
@@ -123,14 +135,26 @@ impl Recorders {
     }
 
     /// Ends one recording; `false` if it is not among these.
-    pub fn stop(&mut self, recording: &Id, reason: RecordingEnd, recorded: &mut Vec<Recorded>) -> bool {
-        let found = self.recorders.iter().position(|recorder| recorder.recording == *recording);
-        found.map(|at| self.recorders.swap_remove(at).finish(reason, recorded)).is_some()
+    pub fn stop(
+        &mut self,
+        recording: &Id,
+        reason: RecordingEnd,
+        recorded: &mut Vec<Recorded>,
+    ) -> bool {
+        let found = self
+            .recorders
+            .iter()
+            .position(|recorder| recorder.recording == *recording);
+        found
+            .map(|at| self.recorders.swap_remove(at).finish(reason, recorded))
+            .is_some()
     }
 
     /// Ends all.
     pub fn close(&mut self, reason: RecordingEnd, recorded: &mut Vec<Recorded>) {
-        self.recorders.drain(..).for_each(|recorder| recorder.finish(reason, recorded));
+        self.recorders
+            .drain(..)
+            .for_each(|recorder| recorder.finish(reason, recorded));
     }
 
     /// Takes the next 20 ms of what all of them record.
@@ -139,10 +163,15 @@ impl Recorders {
         while let Some(recorder) = self.recorders.get_mut(at) {
             let progress = recorder.write(frame, &mut output.recorded);
             if progress.begun {
-                output.events.push(Event::RecordingStarted { recording: recorder.recording.clone() });
+                output.events.push(Event::RecordingStarted {
+                    recording: recorder.recording.clone(),
+                });
             }
             match progress.ended {
-                Some(reason) => self.recorders.swap_remove(at).finish(reason, &mut output.recorded),
+                Some(reason) => self
+                    .recorders
+                    .swap_remove(at)
+                    .finish(reason, &mut output.recorded),
                 None => at += 1,
             }
         }
@@ -150,7 +179,10 @@ impl Recorders {
 }
 
 fn is_silent(frame: &Frame) -> bool {
-    let energy: i64 = frame.iter().map(|sample| i64::from(*sample) * i64::from(*sample)).sum();
+    let energy: i64 = frame
+        .iter()
+        .map(|sample| i64::from(*sample) * i64::from(*sample))
+        .sum();
     energy < SILENCE_RMS * SILENCE_RMS * FRAME as i64
 }
 
@@ -173,14 +205,22 @@ mod tests {
             }
         }
         recorder.finish(RecordingEnd::Stopped, &mut recorded);
-        let samples = recorded.iter().map(|r| if let Recorded::Block { pcm, .. } = r { pcm.len() } else { 0 });
+        let samples = recorded.iter().map(|r| {
+            if let Recorded::Block { pcm, .. } = r {
+                pcm.len()
+            } else {
+                0
+            }
+        });
         (all, samples.sum())
     }
 
     #[test]
     fn a_recording_begins_with_the_first_sound_and_then_keeps_silence() {
-        let (progress, samples) =
-            run(RecordingLimits::default(), &[SILENCE, SILENCE, SOUND, SILENCE, SILENCE, SOUND]);
+        let (progress, samples) = run(
+            RecordingLimits::default(),
+            &[SILENCE, SILENCE, SOUND, SILENCE, SILENCE, SOUND],
+        );
         let begun: Vec<bool> = progress.iter().map(|p| p.begun).collect();
         assert_eq!(begun, [false, false, true, false, false, false]);
         assert_eq!(samples, 4 * FRAME);
@@ -188,18 +228,32 @@ mod tests {
 
     #[test]
     fn the_longest_duration_is_kept_to_the_sample() {
-        let limits = RecordingLimits { max_duration_ms: 50, end_of_silence_ms: 0 };
+        let limits = RecordingLimits {
+            max_duration_ms: 50,
+            end_of_silence_ms: 0,
+        };
         let (progress, samples) = run(limits, &[SOUND; 9]);
-        assert_eq!(progress.last().and_then(|p| p.ended), Some(RecordingEnd::Duration));
+        assert_eq!(
+            progress.last().and_then(|p| p.ended),
+            Some(RecordingEnd::Duration)
+        );
         assert_eq!(samples, 400);
     }
 
     #[test]
     fn silence_ends_a_recording_only_when_it_lasts() {
-        let limits = RecordingLimits { max_duration_ms: 0, end_of_silence_ms: 60 };
-        let frames = [SOUND, SILENCE, SILENCE, SOUND, SILENCE, SILENCE, SILENCE, SOUND];
+        let limits = RecordingLimits {
+            max_duration_ms: 0,
+            end_of_silence_ms: 60,
+        };
+        let frames = [
+            SOUND, SILENCE, SILENCE, SOUND, SILENCE, SILENCE, SILENCE, SOUND,
+        ];
         let (progress, samples) = run(limits, &frames);
-        assert_eq!(progress.last().and_then(|p| p.ended), Some(RecordingEnd::Silence));
+        assert_eq!(
+            progress.last().and_then(|p| p.ended),
+            Some(RecordingEnd::Silence)
+        );
         assert_eq!(samples, 7 * FRAME);
     }
 }

@@ -59,7 +59,12 @@ struct ClassMix {
 
 impl Default for ClassMix {
     fn default() -> ClassMix {
-        ClassMix { mixed: false, sum: [0; FRAME], frame: SILENCE, coded: [None; 2] }
+        ClassMix {
+            mixed: false,
+            sum: [0; FRAME],
+            frame: SILENCE,
+            coded: [None; 2],
+        }
     }
 }
 
@@ -135,17 +140,30 @@ impl Room {
     /// A leg comes in; it must not be in the room.
     pub fn enter(&mut self, leg: LegKey) {
         let class = self.matrix.enter();
-        self.members.push(Member { leg, class, before: None, recorded: Gain::UNITY });
+        self.members.push(Member {
+            leg,
+            class,
+            before: None,
+            recorded: Gain::UNITY,
+        });
     }
 
     /// A leg goes out; `farewell` is what the room hears of it last.
     pub fn exit(&mut self, leg: LegKey, farewell: Option<Frame>) {
-        let Some(at) = self.members.iter().position(|member| member.leg == leg) else { return };
+        let Some(at) = self.members.iter().position(|member| member.leg == leg) else {
+            return;
+        };
         let member = self.members.swap_remove(at);
         if let Some(voice) = farewell {
             let classes = 0..self.matrix.classes() as Class;
-            let gains = classes.map(|class| self.matrix.row(class).gain(leg)).collect();
-            self.echoes.push(Echo { voice, gains, recorded: member.recorded });
+            let gains = classes
+                .map(|class| self.matrix.row(class).gain(leg))
+                .collect();
+            self.echoes.push(Echo {
+                voice,
+                gains,
+                recorded: member.recorded,
+            });
         }
         self.matrix.exit(member.class);
         self.matrix.forget(leg);
@@ -162,9 +180,15 @@ impl Room {
         if speaker.is_some_and(|speaker| !self.members.iter().any(|member| member.leg == speaker)) {
             return Err("the speaker is not in the room");
         }
-        let member = self.members.iter_mut().find(|member| member.leg == listener);
+        let member = self
+            .members
+            .iter_mut()
+            .find(|member| member.leg == listener);
         let member = member.ok_or("the listener is not in the room")?;
-        let class = self.matrix.change(member.class, speaker, gain).ok_or("too many different gains")?;
+        let class = self
+            .matrix
+            .change(member.class, speaker, gain)
+            .ok_or("too many different gains")?;
         member.before.get_or_insert(member.class);
         member.class = class;
         self.untidy = true;
@@ -176,14 +200,24 @@ impl Room {
     }
 
     /// Mixes 20 ms and sends everyone his share.
-    pub fn tick(&mut self, legs: &mut Legs, scratch: &mut Scratch, now: Duration, output: &mut Output) {
+    pub fn tick(
+        &mut self,
+        legs: &mut Legs,
+        scratch: &mut Scratch,
+        now: Duration,
+        output: &mut Output,
+    ) {
         let Scratch { talkers, mixes } = scratch;
         talkers.clear();
         for (at, member) in self.members.iter().enumerate() {
             let leg = member.leg;
             legs.guard(leg, |talker| {
                 if talker.listen(now, &mut output.events) {
-                    talkers.push(Talker { member: at, leg, voice: *talker.said() });
+                    talkers.push(Talker {
+                        member: at,
+                        leg,
+                        voice: *talker.said(),
+                    });
                 }
             });
         }
@@ -252,7 +286,13 @@ impl Room {
     }
 
     /// What a listener hears in the tick in which he changes from one class to another.
-    fn mix_changed(&self, from: Class, to: Class, talkers: &[Talker], own: Option<&Talker>) -> Frame {
+    fn mix_changed(
+        &self,
+        from: Class,
+        to: Class,
+        talkers: &[Talker],
+        own: Option<&Talker>,
+    ) -> Frame {
         let mut sum = [0; FRAME];
         for talker in talkers {
             if own.is_none_or(|own| own.leg != talker.leg) {
@@ -295,6 +335,9 @@ impl Room {
 impl Echo {
     fn gain(&self, class: Class) -> Gain {
         // A class made after the leg went out knows nothing of it.
-        self.gains.get(usize::from(class)).copied().unwrap_or(Gain::UNITY)
+        self.gains
+            .get(usize::from(class))
+            .copied()
+            .unwrap_or(Gain::UNITY)
     }
 }
