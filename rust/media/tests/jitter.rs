@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use plenary_media::codec::{Codec, FRAME_SAMPLES};
+use plenary_media::conceal::Concealer;
 use plenary_media::jitter::{JitterBuffer, JitterStats, Playout};
 use plenary_media::rtp::source::Place;
+use proptest::prelude::*;
 
 const TICK_US: i64 = 20_000;
 
@@ -63,8 +65,9 @@ struct Outcome {
     ticks: Vec<(i64, Playout)>,
     /// Of each tick: audio waiting after it, in milliseconds.
     depth_ms: Vec<u32>,
-    /// Of each packet that arrived: time until its last sample could be first heard.
     stats: JitterStats,
+    /// Of each frame played: time from its sending to its playing in milliseconds, to 10 ms.
+    delay_ms: Vec<i64>,
 }
 
 impl Outcome {
@@ -147,6 +150,14 @@ fn run(mut network: Network) -> Outcome {
             );
         }
         let playout = buffer.pull(Duration::from_micros(now as u64), &mut coded);
+        if playout == Playout::Frame && coded[0] != 0xff {
+            // The byte tells the sample's media time modulo 640 ms.
+            let said_ms =
+                i64::from(coded[0] & 0x3f) * 10 + network.phase_us / 1_000 - 1_000_000 / 8;
+            outcome
+                .delay_ms
+                .push((now / 1_000 - said_ms).rem_euclid(640));
+        }
         outcome.ticks.push((now, playout));
         outcome.depth_ms.push(buffer.stats().buffer_ms);
     }
@@ -174,6 +185,28 @@ fn a_clean_network_waits_for_the_next_tick_and_nothing_more() {
             outcome.depth_ms.iter().max()
         );
     }
+}
+
+#[test]
+fn what_is_played_is_what_was_said_just_before_and_in_order() {
+    let mut random = Random(3);
+    let jittery = move |_| Some((random.part() * 30_000.0) as i64);
+    let clean = run(Network::default());
+    let shaken = run(Network {
+        delay: Box::new(jittery),
+        ..Network::default()
+    });
+    assert!(
+        clean.delay_ms.iter().all(|delay| (10..=20).contains(delay)),
+        "{:?}",
+        &clean.delay_ms[..20]
+    );
+    assert!(
+        shaken
+            .delay_ms
+            .iter()
+            .all(|delay| (10..=70).contains(delay))
+    );
 }
 
 #[test]
@@ -490,4 +523,82 @@ fn half_a_frame_that_is_missing_is_named() {
 #[test]
 fn a_leg_s_buffer_stays_small() {
     assert!(size_of::<JitterBuffer>() + 4_096 <= 8_192);
+}
+
+/// A tone of 440 Hz through buffer and concealer, of a sender whose clock differs.
+fn tone_heard(drift_ppm: f64, seconds: i64) -> (Vec<i16>, JitterStats) {
+    let mut buffer = JitterBuffer::new(Codec::Pcmu);
+    let mut concealer = Concealer::new();
+    let mut sent = 0_i64;
+    let mut heard = Vec::new();
+    let (mut payload, mut coded, mut pcm) =
+        ([0; FRAME_SAMPLES], [0; FRAME_SAMPLES], [0; FRAME_SAMPLES]);
+    for tick in 0..seconds * 50 {
+        let arrival = |n: i64| (n as f64 * 20_000.0 * (1.0 + drift_ppm / 1e6)) as i64 + 10_000;
+        while arrival(sent) <= tick * TICK_US {
+            for (i, sample) in pcm.iter_mut().enumerate() {
+                let time = (sent * 160 + i as i64) as f64 / 8_000.0;
+                *sample = ((std::f64::consts::TAU * 440.0 * time).sin() * 10_000.0) as i16;
+            }
+            Codec::Pcmu.encode(&pcm, &mut payload);
+            let place = Place {
+                seq: sent as u64,
+                timestamp: sent * 160,
+                new_stream: sent == 0,
+            };
+            buffer.push(
+                Duration::from_micros(arrival(sent) as u64),
+                place,
+                &payload,
+                false,
+            );
+            sent += 1;
+        }
+        let playout = buffer.pull(Duration::from_micros((tick * TICK_US) as u64), &mut coded);
+        concealer.decode(Codec::Pcmu, &playout, &coded, &mut pcm);
+        heard.extend_from_slice(&pcm);
+    }
+    (heard, buffer.stats())
+}
+
+#[test]
+fn following_a_drifting_clock_makes_no_click() {
+    for drift_ppm in [-200.0, 200.0] {
+        let (heard, stats) = tone_heard(drift_ppm, 600);
+        let step = heard
+            .windows(2)
+            .map(|pair| i32::from(pair[0]).abs_diff(i32::from(pair[1])))
+            .max();
+        // A sine of 440 Hz and 10,000 goes 3,450 at a step.
+        assert!(step <= Some(5_000), "{drift_ppm}: {step:?}");
+        assert!(stats.concealed_ms <= 7 * 20, "{drift_ppm}: {stats:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_comes_panics_or_waits_for_too_long(
+        packets in prop::collection::vec(
+            (0..60_u64, prop_oneof![-500..2_000_i64, -100_000..100_000_i64], 0..600_usize, any::<bool>(), 0..40_u8),
+            1..200,
+        ),
+    ) {
+        let mut buffer = JitterBuffer::new(Codec::Pcma);
+        let mut out = [0; FRAME_SAMPLES];
+        let (mut now, mut timestamp, mut tick) = (0, 5_000_000, 0);
+        for (later_ms, step, len, marker, restart) in packets {
+            now += later_ms;
+            timestamp += step;
+            let place = Place { seq: 0, timestamp, new_stream: restart == 0 };
+            buffer.push(Duration::from_millis(now), place, &vec![0x2a; len], marker);
+            while tick + 20 <= now {
+                tick += 20;
+                let playout = buffer.pull(Duration::from_millis(tick), &mut out);
+                if let Playout::Conceal { from, to } = playout {
+                    prop_assert!(from < to && to <= FRAME_SAMPLES);
+                }
+                prop_assert!(buffer.stats().buffer_ms <= 200);
+            }
+        }
+    }
 }

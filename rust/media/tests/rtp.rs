@@ -64,11 +64,14 @@ fn what_is_no_rtp_is_refused_with_its_reason() {
         let mut datagram = base.to_vec();
         datagram[0] = first;
         datagram.extend(rest);
-        parse(&datagram).map(|_| ()).unwrap_err()
+        parse(&datagram).expect_err("malformed")
     };
-    assert_eq!(parse(&base[..11]).unwrap_err(), Malformed::TooShort);
     assert_eq!(
-        parse(&[0x80; MAX_DATAGRAM + 1]).unwrap_err(),
+        parse(&base[..11]).expect_err("malformed"),
+        Malformed::TooShort
+    );
+    assert_eq!(
+        parse(&[0x80; MAX_DATAGRAM + 1]).expect_err("malformed"),
         Malformed::TooLong
     );
     assert_eq!(with(0x00, &[]), Malformed::Version);

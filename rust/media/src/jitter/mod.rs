@@ -6,7 +6,7 @@
 //! after [`CONCEAL_TICKS`] (at once if the last frame was quiet) silence follows until something comes again.
 //!
 //! **Delay.** `arrival - timestamp` of a packet, its *transit*, differs from that of others by jitter alone. Of the
-//! transits of the last [`WINDOW_TICKS`] the worst but one per hundred is what the cursor has to allow for: the
+//! transits of the last [`transits::WINDOW_TICKS`] the worst but one per hundred is what the cursor has to allow for: the
 //! *headroom* is the time between such a packet's arrival and the tick that first needs one of its samples. Since ticks
 //! come every 20 ms, the delay is moved by 20 ms at a time, and on a clean network a packet waits for the next tick and
 //! nothing more. Headroom below [`MARGIN`] takes a frame in, headroom for one tick more lets one out: where the frame is
@@ -16,11 +16,16 @@
 //! **Rise.** A packet that comes after its tick, when nothing later has been played yet, is still played: the cursor goes
 //! back to it. So the first late packet raises the delay at once, and no word is lost; a lone one is given back later.
 
+mod ring;
+mod transits;
+
 use core::time::Duration;
 
 use crate::codec::{Codec, CodedFrame, FRAME_SAMPLES};
 use crate::rtp::source::Place;
 use crate::rtp::ticks;
+use ring::{RING, Ring};
+use transits::Transits;
 
 /// Audio that waits at most, in samples (200 ms): beyond it people talk into each other.
 pub const DEPTH_MAX: i64 = 1_600;
@@ -36,12 +41,6 @@ const URGENT: i64 = 2;
 
 /// What the headroom must exceed its least by before a frame is dropped (2 ms), or drift would be followed to and fro.
 const HYSTERESIS: i64 = 16;
-
-/// How long transits are remembered (2.5 s).
-const WINDOW_TICKS: i64 = 20_000;
-
-/// Transits that are remembered at most: the window's length in packets of 10 ms.
-const WINDOW_MAX: usize = 250;
 
 /// A jump between two transits that is no jitter, but a sender who counts anew (1 s).
 const JUMP: i64 = 8_000;
@@ -62,8 +61,6 @@ const STRETCH_PATIENCE: u32 = 5;
 const JOINT: usize = 40;
 
 const FRAME: i64 = FRAME_SAMPLES as i64;
-const RING: usize = 4_096;
-const WORDS: usize = RING / 64;
 
 /// What [`JitterBuffer::pull`] has written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -473,194 +470,6 @@ impl JitterBuffer {
             self.floor = floor;
             self.cursor = self.cursor.max(floor);
         }
-    }
-}
-
-/// Audio by media time, and which samples of it are there.
-#[derive(Debug)]
-struct Ring {
-    bytes: Box<[u8; RING]>,
-    present: [u64; WORDS],
-    gap: (usize, usize),
-}
-
-impl Ring {
-    fn new() -> Self {
-        Self {
-            bytes: Box::new([0; RING]),
-            present: [0; WORDS],
-            gap: (0, 0),
-        }
-    }
-
-    fn clear(&mut self) {
-        self.present = [0; WORDS];
-    }
-
-    fn put(&mut self, at: i64, payload: &[u8]) {
-        let start = index(at);
-        let (head, tail) = payload.split_at(payload.len().min(RING - start));
-        self.bytes[start..start + head.len()].copy_from_slice(head);
-        self.bytes[..tail.len()].copy_from_slice(tail);
-        self.each_word(at, payload.len(), |word, mask| *word |= mask);
-    }
-
-    fn discard(&mut self, from: i64, to: i64) {
-        if to - from >= RING as i64 {
-            self.clear();
-        } else {
-            self.each_word(from, (to - from) as usize, |word, mask| *word &= !mask);
-        }
-    }
-
-    fn has(&self, at: i64, len: i64) -> bool {
-        (0..)
-            .map_while(|n| word_of(at, len, n))
-            .all(|(word, mask)| self.present[word] & mask == mask)
-    }
-
-    /// First sample that is there in `from..to`.
-    fn first(&self, from: i64, to: i64) -> Option<i64> {
-        let mut at = from;
-        while at < to {
-            let bits = self.present[index(at) / 64] >> (at.rem_euclid(64));
-            if bits != 0 {
-                let found = at + i64::from(bits.trailing_zeros());
-                return (found < to).then_some(found);
-            }
-            at += 64 - at.rem_euclid(64);
-        }
-        None
-    }
-
-    /// Copies a frame, present or not, and forgets it; gives the number of samples that were there.
-    fn take(&mut self, at: i64, out: &mut CodedFrame) -> usize {
-        self.copy(at, out);
-        if self.has(at, FRAME) {
-            self.each_word(at, FRAME_SAMPLES, |word, mask| *word &= !mask);
-            return FRAME_SAMPLES;
-        }
-        let mut present = 0;
-        let mut gap = None;
-        for i in 0..FRAME_SAMPLES {
-            let place = index(at + i as i64);
-            if self.present[place / 64] >> (place % 64) & 1 == 1 {
-                present += 1;
-            } else {
-                gap = Some((gap.map_or(i, |(first, _)| first), i + 1));
-            }
-        }
-        self.gap = gap.unwrap_or((0, 0));
-        self.each_word(at, FRAME_SAMPLES, |word, mask| *word &= !mask);
-        present
-    }
-
-    /// From the first to behind the last sample that was missing in the frame taken last.
-    fn taken_gap(&self) -> (usize, usize) {
-        self.gap
-    }
-
-    fn copy(&self, at: i64, out: &mut [u8]) {
-        let start = index(at);
-        let (head, tail) = out.split_at_mut(out.len().min(RING - start));
-        head.copy_from_slice(&self.bytes[start..start + head.len()]);
-        tail.copy_from_slice(&self.bytes[..tail.len()]);
-    }
-
-    fn each_word(&mut self, at: i64, len: usize, change: impl Fn(&mut u64, u64)) {
-        for (word, mask) in (0..).map_while(|n| word_of(at, len as i64, n)) {
-            change(&mut self.present[word], mask);
-        }
-    }
-}
-
-fn index(at: i64) -> usize {
-    at.rem_euclid(RING as i64) as usize
-}
-
-/// Which word holds the `n`th piece of `at..at + len`, and the bits of it there.
-fn word_of(at: i64, len: i64, n: i64) -> Option<(usize, u64)> {
-    let word = at.div_euclid(64) + n;
-    let from = (at - word * 64).max(0);
-    let to = (at + len - word * 64).min(64);
-    (from < to).then(|| {
-        (
-            index(word * 64) / 64,
-            u64::MAX >> (64 - (to - from)) << from,
-        )
-    })
-}
-
-/// Transits of the last packets.
-#[derive(Debug)]
-struct Transits {
-    /// Relative to `origin`, in the order of arrival.
-    values: [i32; WINDOW_MAX],
-    origin: i64,
-    len: usize,
-    next: usize,
-}
-
-impl Transits {
-    fn new() -> Self {
-        Self {
-            values: [0; WINDOW_MAX],
-            origin: 0,
-            len: 0,
-            next: 0,
-        }
-    }
-
-    fn clear(&mut self) {
-        self.len = 0;
-        self.next = 0;
-    }
-
-    fn push(&mut self, transit: i64, samples: i64) {
-        if self.len == 0 {
-            self.origin = transit;
-        }
-        let window = ((WINDOW_TICKS / samples) as usize).clamp(1, WINDOW_MAX);
-        if self.len > window {
-            self.clear();
-            self.origin = transit;
-        }
-        if self.next >= window {
-            self.next = 0;
-        }
-        let far = i64::from(i32::MAX);
-        self.values[self.next] = (transit - self.origin).clamp(-far, far) as i32;
-        self.next += 1;
-        self.len = self.len.max(self.next);
-    }
-
-    fn latest(&self) -> Option<i64> {
-        (self.len > 0).then(|| self.origin + i64::from(self.values[self.next - 1]))
-    }
-
-    /// The worst transit but one in a hundred.
-    fn worst(&self) -> Option<i64> {
-        let mut top = [i32::MIN; 3];
-        for &value in &self.values[..self.len] {
-            if value > top[2] {
-                top[2] = value;
-                top.sort_unstable_by(|a, b| b.cmp(a));
-            }
-        }
-        let rank = (self.len / 100).min(2);
-        (self.len > 0).then(|| self.origin + i64::from(top[rank]))
-    }
-
-    /// How far the worst transit lies above the best.
-    fn spread(&self) -> i64 {
-        let best = self.values[..self.len].iter().min().copied().unwrap_or(0);
-        self.worst()
-            .map_or(0, |worst| worst - self.origin - i64::from(best))
-    }
-
-    fn differs(&self, transit: i64) -> bool {
-        self.worst()
-            .is_some_and(|worst| (transit - worst).abs() > DEPTH_MAX)
     }
 }
 
