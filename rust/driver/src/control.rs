@@ -414,6 +414,7 @@ impl Control {
             version: PROTOCOL_VERSION,
             engine: self.engine.clone(),
             snapshot,
+            last_seq: self.journal.newest(),
         };
         if let Some(connection) = &mut self.connection {
             connection.greet(&welcome, acked);

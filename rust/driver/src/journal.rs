@@ -67,6 +67,11 @@ impl Journal {
         self.last
     }
 
+    /// Number of the newest event that is kept; 0 if none is.
+    pub fn newest(&self) -> u64 {
+        self.entries.back().map_or(0, |entry| entry.seq)
+    }
+
     /// The server has all events up to `seq`.
     pub fn acknowledge(&mut self, seq: u64) {
         while let Some(entry) = self.entries.front().filter(|entry| entry.seq <= seq) {

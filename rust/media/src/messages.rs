@@ -459,4 +459,6 @@ pub struct Welcome {
     /// Random, new with each process.
     pub engine: String,
     pub snapshot: Snapshot,
+    /// Number of the newest event that follows at once; 0 if none does.
+    pub last_seq: u64,
 }
