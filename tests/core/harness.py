@@ -201,7 +201,7 @@ class Model:
         self.away = False
         self.phones_answer = True
 
-    def answer(self, command: c.Command) -> list[e.Event]:  # noqa: C901
+    def answer(self, command: c.Command) -> list[e.Event]:
         if self.away and not isinstance(command, (c.PlaceCall, c.AnswerCall, c.SendOffer)):
             return []
         match command:

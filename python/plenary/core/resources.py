@@ -97,7 +97,7 @@ class Conferencecall(msgspec.Struct, frozen=True, kw_only=True):
     tm_delete: str = NEVER
     reason: str = ""
     """Why he left: `hangup`, `kicked`, `conference_deleted`, `conference_timeout`, `peer_left`, `conference_closed`,
-    `media_lost`, `flow_ended`, `failed`. Empty while he is here."""
+    `media_lost`, `flow_ended`, `server_stopped`, `failed`. Empty while he is here."""
     talking: bool = False
 
 

@@ -39,6 +39,7 @@ from .events import (
     RecordingEnded,
     RecordingStarted,
     Request,
+    ServerStopping,
     StartConferenceRecording,
     StopConferenceRecording,
     UpdateConference,
@@ -64,6 +65,7 @@ class Switch:
         self._stored: dict[str, Row] = {}
         """Rows of resources that are not at work: `stored` ones that were deleted."""
         self._recovering = False
+        self._stopping = False
         self._per_customer: dict[str, int] = {}
         """Customer -> its conferences that are at work."""
 
@@ -117,6 +119,21 @@ class Switch:
     def holds(self, id_: str) -> bool:
         """Whether this resource is at work here. If not, requests need it as `stored`."""
         return self._find(id_) is not None
+
+    @property
+    def live_calls(self) -> int:
+        """Calls that are up, coming up, or not quite gone."""
+        return len(self._world.calls)
+
+    @property
+    def live_conferences(self) -> int:
+        """Conferences that are not terminated."""
+        return len(self._world.conferences)
+
+    @property
+    def live_recordings(self) -> int:
+        """Recordings that have not ended."""
+        return len(self._world.recordings)
 
     def conference_of(self, user: str) -> str:
         """Id of the conference that the user part of an address leads to, at work or not; the zero id if none can."""
@@ -175,6 +192,8 @@ class Switch:
                 self._engine_ready(event)
             case EngineLost():
                 self._engine_lost()
+            case ServerStopping():
+                self._stop()
             case PromptReady() | PromptFailed():
                 call = world.calls.get(world.waiting.pop(event.request, ""))
                 if call is not None:
@@ -189,6 +208,14 @@ class Switch:
                 call = world.calls.get(getattr(event, "call"))  # noqa: B009
                 if call is not None:
                     call.handle(event)
+
+    def _stop(self) -> None:
+        """Lets every call go. Conferences stay, for the next server."""
+        self._stopping = True
+        for recording in list(self._world.recordings.values()):
+            recording.stop("stopped", "the server was told to end")
+        for call in list(self._world.calls.values()):
+            call.let_go("normal", "the server was told to end", "server_stopped", status=503)
 
     def _call_offered(self, event: CallOffered) -> None:
         world = self._world
@@ -206,7 +233,9 @@ class Switch:
             world.do(RefuseCall(call=event.call, status=404, reason=""))
             return
         call = CallMachine.create_incoming(world, event, customer, id_)
-        if not world.engine_ready:
+        if self._stopping:
+            call.let_go("failed", "the server was told to end", "failed", status=503)
+        elif not world.engine_ready:
             call.let_go("failed", "the media engine is being started again", "failed", status=503)
         elif len(world.calls) > world.settings.calls_max:
             call.let_go("failed", "the server has too many calls", "failed", status=503)
@@ -269,6 +298,8 @@ class Switch:
     # --- Requests ------------------------------------------------------------------------------------------------
 
     def _request(self, request: Request) -> Resource | list[Resource]:
+        if self._stopping and isinstance(request, CreateConference | CreateCalls | StartConferenceRecording):
+            raise Unavailable("server_ending", "The server is ending. Try again in a moment.")
         match request:
             case CreateConference():
                 return self._create_conference(request)
