@@ -11,7 +11,7 @@ import msgspec
 from ..core.ids import ZERO_ID
 from ..core.resources import Action, Address, ConferenceStatus, ConferenceType, Settings
 
-UUID_PATTERN = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+UUID_PATTERN = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 STAMP_PATTERN = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}$"
 
 SECONDS_MAX = 2**31

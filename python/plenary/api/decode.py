@@ -88,7 +88,7 @@ def of_validation(message: str, struct: type[msgspec.Struct]) -> Problem:
         return Problem("unknown_field", f"{where} is no field '{name}'.", pointer=f"{pointer}/{escape(unknown[1])}")
     where = pointer or "The body"
     if UUID_PATTERN in message:
-        return Problem("invalid_id", f"{where} is no id: a UUID is expected.", pointer=pointer)
+        return Problem("invalid_id", f"{where} is no id: a UUID in lower case is expected.", pointer=pointer)
     if STAMP_PATTERN in message:
         return Problem("invalid_value", f"{where}: a time is expected as the API writes it.", pointer=pointer)
     if message.startswith("Invalid enum value"):

@@ -105,9 +105,9 @@ class Handlers:
 
     async def _check_read_only(self, asked: Asked, body: UpdateConferenceBody) -> None:
         """What never changes can't be sent with another value. What changes by itself is out of date, at worst."""
-        if body.id is not msgspec.UNSET and body.id.lower() != asked.id:
+        if body.id is not msgspec.UNSET and body.id != asked.id:
             raise Problem("read_only_field", "'id' is not the id in the path.", pointer="/id")
-        if body.customer_id is not msgspec.UNSET and body.customer_id.lower() != asked.customer:
+        if body.customer_id is not msgspec.UNSET and body.customer_id != asked.customer:
             raise Problem("read_only_field", "'customer_id' is not the conference's.", pointer="/customer_id")
         if body.type is not msgspec.UNSET:
             row = await self._views.conference(asked.customer, asked.id)

@@ -193,6 +193,10 @@ _NOT_FOUND = {
     "{call_id}": "call_not_found",
 }
 
+_ACTION_ERRORS = ("unknown_action", "bad_option", "bad_id", "too_many_actions", "actions_too_long")
+_CONFERENCE_ERRORS = (*_ACTION_ERRORS, "bad_alias", "too_many_aliases", "alias_taken")
+_RECORDING_ERRORS = ("conference_not_ready", "conference_terminating", "conference_terminated", "engine_away")
+
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
         name="create_conference",
@@ -204,7 +208,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "`settings.aliases`. Its status becomes `progressing` as soon as the room can take calls.",
         body=CreateConferenceBody,
         answer=Conference,
-        errors=("limit_reached", "unavailable", "unknown_action", "invalid_option"),
+        errors=(*_CONFERENCE_ERRORS, "limit_reached", "unavailable"),
         example=examples.CREATE_CONFERENCE,
         answer_example=examples.conference(ConferenceStatus.STARTING),
     ),
@@ -241,7 +245,13 @@ OPERATIONS: tuple[Operation, ...] = (
         "actions hold for calls that enter afterwards.",
         body=UpdateConferenceBody,
         answer=Conference,
-        errors=("read_only_field", "wrong_state", "unavailable", "unknown_action", "invalid_option"),
+        errors=(
+            "read_only_field",
+            *_CONFERENCE_ERRORS,
+            "conference_terminating",
+            "conference_terminated",
+            "unavailable",
+        ),
         example=examples.UPDATE_CONFERENCE,
         answer_example=examples.conference(),
     ),
@@ -268,7 +278,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=StartRecordingBody,
         body_required=False,
         answer=Conference,
-        errors=("wrong_state", "unavailable"),
+        errors=(*_RECORDING_ERRORS, "recording_already_active", "too_many_recordings", "unavailable"),
         example=examples.START_RECORDING,
         answer_example=examples.conference(recording=True),
     ),
@@ -281,7 +291,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=EmptyBody,
         body_required=False,
         answer=Conference,
-        errors=("wrong_state", "unavailable"),
+        errors=("recording_not_active", "conference_terminating", "conference_terminated", "unavailable"),
         answer_example=examples.conference(),
     ),
     Operation(
@@ -369,7 +379,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "conference, let it run `conference_join`.",
         body=CreateCallsBody,
         answer=CreatedCalls,
-        errors=("limit_reached", "unavailable", "unknown_action", "invalid_option"),
+        errors=(*_ACTION_ERRORS, "limit_reached", "unavailable"),
         example=examples.CREATE_CALLS,
         answer_example={"calls": [examples.CALL], "groupcalls": []},
     ),

@@ -73,7 +73,19 @@ CATALOGUE: dict[str, ProblemType] = {
                 "An action has a type that does not exist.",
                 "Use one of the types in the documentation.",
             ),
-            ("invalid_option", "An action has an option that it does not take.", "Compare the action's options."),
+            ("bad_option", "An action has an option that it can't use.", "Compare the options that the action takes."),
+            ("bad_id", "An id in an action is no UUID.", "Send a UUID in lower case, or leave the field out."),
+            (
+                "too_many_actions",
+                "A list has too many actions.",
+                "Shorten the list, or let `goto` repeat a part of it.",
+            ),
+            ("actions_too_long", "A list of actions is too large.", "Let `play` fetch long texts as sound instead."),
+            ("option_too_long", "An option is too long once its variables are filled in.", "Shorten the variables."),
+            ("bad_variable", "A variable's name or value is too long.", "Shorten it."),
+            ("too_many_variables", "A call has too many variables.", "Use fewer, or shorter ones."),
+            ("bad_alias", "An alias can't be dialled.", "Use letters, digits and `._+*#~!=&$-`; nothing like an id."),
+            ("too_many_aliases", "A conference has too many aliases.", "Remove some."),
         ),
         *_kinds(
             401,
@@ -148,10 +160,21 @@ CATALOGUE: dict[str, ProblemType] = {
                 "The resource is in a state that does not allow this.",
                 "Read it again and look at `status`.",
             ),
+            ("conference_not_ready", "The conference is still starting.", "Try once more in a moment."),
+            ("conference_terminating", "The conference is ending.", "Create a new one."),
+            ("conference_terminated", "The conference is over.", "Create a new one."),
+            ("alias_taken", "The alias leads to another conference on this server.", "Choose another alias."),
+            (
+                "recording_already_active",
+                "It is being recorded already.",
+                "Stop the recording first; `recording_id` says which one runs.",
+            ),
+            ("recording_not_active", "It is not being recorded.", "There is nothing to stop."),
         ),
         *_kinds(
             429,
             ("limit_reached", "A limit of this server is reached.", "Use fewer, or try again later."),
+            ("too_many_recordings", "It has been recorded too many times.", "Record a new conference or call."),
             (
                 "too_many_long_polls",
                 "Too many requests wait for events.",
@@ -173,6 +196,7 @@ CATALOGUE: dict[str, ProblemType] = {
                 "The server can't do this now.",
                 "Try again a little later; `/readyz` says what is missing.",
             ),
+            ("engine_away", "The media engine is being started again.", "Try once more in a moment."),
         ),
     ]
 }
