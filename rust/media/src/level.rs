@@ -46,6 +46,9 @@ const ABOVE_NOISE_DB: f32 = 10.0;
 /// Quieter than this nobody talks, however quiet the line.
 const THRESHOLD_MIN_DBFS: f32 = -50.0;
 
+/// The least noise floor: what [`THRESHOLD_MIN_DBFS`] stands above.
+const NOISE_MIN_DBFS: f32 = THRESHOLD_MIN_DBFS - ABOVE_NOISE_DB;
+
 /// Louder than this somebody talks, however loud the room.
 const THRESHOLD_MAX_DBFS: f32 = -25.0;
 
@@ -74,7 +77,7 @@ impl TalkDetector {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            noise_dbfs: THRESHOLD_MIN_DBFS - ABOVE_NOISE_DB,
+            noise_dbfs: NOISE_MIN_DBFS,
             talking: false,
             against: 0,
         }
@@ -85,14 +88,13 @@ impl TalkDetector {
     pub fn frame(&mut self, level_dbfs: f32) -> Option<bool> {
         let threshold =
             (self.noise_dbfs + ABOVE_NOISE_DB).clamp(THRESHOLD_MIN_DBFS, THRESHOLD_MAX_DBFS);
-        if level_dbfs < self.noise_dbfs {
-            // Digital silence, a gap, says nothing about the room.
-            if level_dbfs > SILENCE_DBFS {
-                self.noise_dbfs += (level_dbfs - self.noise_dbfs) * NOISE_FALL;
-            }
+        // Digital silence is no quieter room than any other.
+        let step = level_dbfs.max(NOISE_MIN_DBFS) - self.noise_dbfs;
+        self.noise_dbfs += if step < 0.0 {
+            step * NOISE_FALL
         } else {
-            self.noise_dbfs += NOISE_RISE_DB.min(level_dbfs - self.noise_dbfs);
-        }
+            step.min(NOISE_RISE_DB)
+        };
         if (level_dbfs > threshold) == self.talking {
             self.against = 0;
             return None;

@@ -130,18 +130,17 @@ fn run(mut network: Network) -> Outcome {
     let mut outcome = Outcome::default();
     let mut arrivals = arrivals.into_iter().peekable();
     let mut coded = [0; FRAME_SAMPLES];
+    let mut payload = vec![0; samples as usize];
     for tick in 0..network.seconds * 50 {
         let now = tick * TICK_US;
         while let Some((at, place, byte)) = arrivals.next_if(|(at, ..)| *at <= now) {
-            let payload: Vec<u8> = (0..samples)
-                .map(|i| {
-                    if byte == 0xff {
-                        0xff
-                    } else {
-                        speech(place.timestamp + i)
-                    }
-                })
-                .collect();
+            for (i, piece) in (0..).zip(payload.chunks_mut(80)) {
+                piece.fill(if byte == 0xff {
+                    0xff
+                } else {
+                    speech(place.timestamp + i * 80)
+                });
+            }
             buffer.push(
                 Duration::from_micros(at as u64),
                 place,

@@ -274,6 +274,20 @@ fn our_offer_is_one_that_we_would_take_and_its_answer_is_in_force() {
     assert_eq!(ann.accept(&answer), Err(Refusal::WrongState));
 }
 
+/// RFC 3264 section 6.1: what goes to a side goes under the numbers that it has named.
+#[test]
+fn events_may_have_another_number_in_each_direction() {
+    let mut session = session();
+    session.offer();
+    let answer = offer("m=audio 4000 RTP/AVP 0 96\na=rtpmap:96 telephone-event/8000\n");
+    let negotiated = session.accept(&answer).expect("can do");
+    assert_eq!(
+        (negotiated.dtmf_pt, negotiated.dtmf_receive_pt),
+        (Some(Pt(96)), Some(Pt(101)))
+    );
+    assert!(session.offer().contains("RTP/AVP 0 8 101\r\n"));
+}
+
 #[test]
 fn a_bad_answer_leaves_the_offer_open_and_what_was_agreed_in_force() {
     let mut session = session();

@@ -120,6 +120,17 @@ fn steady_noise_is_not_talking_for_long_and_speech_stands_out_from_it() {
 }
 
 #[test]
+fn who_talks_for_an_hour_still_talks() {
+    let mut detector = TalkDetector::new();
+    for quiet in [SILENCE_DBFS, -55.0] {
+        for n in 0..180_000 {
+            detector.frame(if n % 100 < 90 { -28.0 } else { quiet });
+            assert!(n < 2 || detector.is_talking(), "{quiet}: frame {n}");
+        }
+    }
+}
+
+#[test]
 fn digital_silence_is_never_talking() {
     assert_eq!(changes(&[(1_000, SILENCE_DBFS)]), []);
 }

@@ -120,6 +120,8 @@ pub struct JitterBuffer {
     waited: u32,
     late: u64,
     concealed_samples: u64,
+    /// What [`Transits::spread`] was when it was looked at last.
+    target: i64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +158,7 @@ impl JitterBuffer {
             waited: 0,
             late: 0,
             concealed_samples: 0,
+            target: 0,
         }
     }
 
@@ -239,7 +242,7 @@ impl JitterBuffer {
             late: self.late,
             concealed_ms: self.concealed_samples / 8,
             buffer_ms: (waiting / 8) as u32,
-            target_ms: (self.transits.spread().min(DEPTH_MAX) / 8) as u32,
+            target_ms: (self.target / 8) as u32,
         }
     }
 
@@ -326,6 +329,7 @@ impl JitterBuffer {
         let Some(transit) = self.transits.worst() else {
             return;
         };
+        self.target = self.transits.spread().min(DEPTH_MAX);
         let headroom = self.headroom(now, transit);
         let wish = if headroom < MARGIN && self.end - self.cursor + FRAME <= DEPTH_MAX {
             Wish::Longer {

@@ -220,7 +220,12 @@ impl SdpSession {
         if let Some(reason) = unfit(media) {
             return Err(Refusal::NoCommonCodec(reason));
         }
-        let negotiated = negotiate(&answer, media)?;
+        // Each side is sent events under the number that it has named itself.
+        let dtmf_receive_pt = Some(self.offered_dtmf());
+        let negotiated = Negotiated {
+            dtmf_receive_pt,
+            ..negotiate(&answer, media)?
+        };
         self.offer_open = false;
         self.negotiated = Some(negotiated);
         Ok(negotiated)
@@ -230,6 +235,13 @@ impl SdpSession {
     #[must_use]
     pub fn negotiated(&self) -> Option<&Negotiated> {
         self.negotiated.as_ref()
+    }
+
+    /// Once agreed, a payload type keeps its meaning (RFC 3264 section 8.3.2).
+    fn offered_dtmf(&self) -> Pt {
+        self.negotiated
+            .and_then(|negotiated| negotiated.dtmf_receive_pt)
+            .unwrap_or(DTMF_PT)
     }
 
     /// Each description has a version of its own, so that none is taken for unchanged (RFC 3264 section 8).
