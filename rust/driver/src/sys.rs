@@ -43,6 +43,11 @@ pub fn realtime() -> Duration {
     clock(libc::CLOCK_REALTIME)
 }
 
+/// Time that the calling thread has worked, user and system together.
+pub fn thread_cpu() -> Duration {
+    clock(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
 /// Bytes that nobody can guess.
 pub fn entropy<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];

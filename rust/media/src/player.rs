@@ -147,23 +147,10 @@ mod tests {
         Sound::Prompt(vec![1000; samples].into())
     }
 
-    fn finished(events: &[Event]) -> Vec<&str> {
-        let name = |event: &'_ Event| {
-            matches!(
-                event,
-                Event::PlayEnded {
-                    reason: PlayEnd::Finished,
-                    ..
-                }
-            )
-        };
-        assert!(events.iter().all(name));
-        let play = |event| {
-            if let Event::PlayEnded { play, .. } = event {
-                play.as_str()
-            } else {
-                ""
-            }
+    fn finished(events: &[Event]) -> Vec<String> {
+        let play = |event: &'_ Event| match event {
+            Event::PlayEnded { play, reason: PlayEnd::Finished, .. } => play.as_str().to_owned(),
+            other => panic!("{other:?}"),
         };
         events.iter().map(play).collect()
     }
