@@ -472,6 +472,27 @@ fn timestamps_that_step_back_are_followed_after_a_while() {
 }
 
 #[test]
+fn after_a_time_without_listening_the_delay_is_as_before() {
+    for pushed_meanwhile in [false, true] {
+        let mut buffer = JitterBuffer::new(Codec::Pcmu);
+        let mut out = [0; FRAME_SAMPLES];
+        for n in 0..1_000 {
+            let listening = !(100..900).contains(&n);
+            if listening || pushed_meanwhile {
+                one_packet(&mut buffer, n * 20 + 5, n as i64 * 160, n == 0);
+            }
+            if listening {
+                assert!(
+                    is_frame(&buffer.pull(Duration::from_millis(n * 20 + 20), &mut out)),
+                    "{n}"
+                );
+                assert_eq!(buffer.stats().buffer_ms, 0);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_packet_after_its_time_is_counted_as_late_and_not_played() {
     let mut buffer = JitterBuffer::new(Codec::Pcmu);
     let mut out = [0; FRAME_SAMPLES];

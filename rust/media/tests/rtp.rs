@@ -456,6 +456,16 @@ fn only_sdp_with_another_address_starts_the_learning_anew() {
 }
 
 #[test]
+fn a_hold_opens_the_latch_for_nobody() {
+    let mut latch = latch();
+    admitted(&mut latch, BEHIND_NAT, 0, 10, ms(0));
+    latch.signal(addr("0.0.0.0:4000"), addr("0.0.0.0:4001"));
+    assert_eq!(admitted(&mut latch, ATTACKER, 0, 100, ms(0)), 0);
+    latch.signal(addr(SIGNALLED), addr("192.0.2.1:4001"));
+    assert_eq!(latch.destination(), addr(BEHIND_NAT));
+}
+
+#[test]
 fn rtcp_follows_the_lock_and_never_makes_it() {
     let mut latch = latch();
     assert_eq!(latch.rtcp_destination(), addr("192.0.2.1:4001"));

@@ -113,6 +113,7 @@ pub struct JitterBuffer {
     behind: bool,
     /// The next frame doesn't follow the last one.
     jumped: bool,
+    last_pull: i64,
     missed: u32,
     late_run: u32,
     evaluate_in: u32,
@@ -151,6 +152,7 @@ impl JitterBuffer {
             transits: Transits::new(),
             behind: false,
             jumped: false,
+            last_pull: 0,
             missed: 0,
             late_run: 0,
             evaluate_in: 0,
@@ -215,6 +217,11 @@ impl JitterBuffer {
     /// The next 20 ms, asked for once a tick; `now` is the tick's time.
     pub fn pull(&mut self, now: Duration, out: &mut CodedFrame) -> Playout {
         let now = ticks(now);
+        if self.state == State::Playing && now - self.last_pull > DEPTH_MAX {
+            // Nobody has listened for a while (hold): the stream has gone on without the cursor.
+            self.state = State::Waiting;
+        }
+        self.last_pull = now;
         if self.state == State::New || self.state == State::Waiting && !self.start(now) {
             return Playout::Silence;
         }

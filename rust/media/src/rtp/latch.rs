@@ -70,8 +70,12 @@ impl Latch {
         }
     }
 
-    /// The peer's SDP came again: learns anew if it names another address, changes nothing else.
+    /// The peer's SDP came again: learns anew if it names another address, changes nothing else. An address that can't
+    /// be reached is a hold, not a move: it would open the learning to anybody.
     pub fn signal(&mut self, rtp: SocketAddr, rtcp: SocketAddr) {
+        if !is_reachable(rtp) {
+            return;
+        }
         if rtp != self.rtp {
             self.state = State::Learning;
             self.candidates = [None; CANDIDATES_MAX];
