@@ -82,7 +82,7 @@ def test_a_body_that_cannot_be_honoured_is_refused_with_the_field(
     [
         b"",
         b"{",
-        b"{} {}",
+        b'{"type": "conference"} {}',
         b"nonsense",
         b'{"type": "conference", "name": "\xff"}',
         b'{"type": "conference", "name": "\\ud800"}',

@@ -11,6 +11,7 @@ anything else sees it, so that no log line of any server can hold it.
 import os
 import re
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote_plus
 
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 KEY_MAX = 512
 """Characters of an access key that are looked at."""
+
+RETRY_AFTER_S = "5"
+"""When what is refused for lack of room or because something is away may work: the engine is back within 3 s."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _KEY_PARAMETERS = ("token", "accesskey")
@@ -171,15 +175,19 @@ def _take_key(scope: "Scope") -> str | None:
     return None
 
 
+@cache
+def _described(version: str) -> tuple[bytes, bytes, bytes]:
+    """The OpenAPI document, its page, and the page of errors."""
+    document = openapi.document(version)
+    return _encoder.encode(document), docs.reference(document), docs.errors(version)
+
+
 class _Pages:
-    """The operations that describe the API and the server itself. What doesn't change is made once."""
+    """The operations that describe the API and the server itself."""
 
     def __init__(self, deps: ApiDeps) -> None:
         self._metrics = deps.metrics
-        document = openapi.document(deps.version)
-        self._openapi = _encoder.encode(document)
-        self._docs = docs.reference(document)
-        self._docs_errors = docs.errors(deps.version)
+        self._openapi, self._docs, self._docs_errors = _described(deps.version)
 
     async def metrics(self, asked: Asked) -> Answer:  # noqa: ARG002
         return Reply(self._metrics.text(), media_type=metrics.CONTENT_TYPE)
@@ -314,6 +322,8 @@ def _rendered(error: Problem | Refusal, exchange: Exchange) -> tuple[int, bytes,
         kind, detail, pointer, headers = error.kind, error.detail, error.pointer, error.headers
     else:
         kind, detail, pointer = problems.of_refusal(error)
+    if kind.status in (429, 503):
+        headers = {"retry-after": RETRY_AFTER_S, **headers}
     body = problems.encode(kind, detail, pointer, path=exchange.path, request_id=exchange.request_id)
     return kind.status, body, headers
 
@@ -342,7 +352,7 @@ def _of_routing(error: Exception, exchange: Exchange) -> Problem:
         allow = _allow([name for name in ("GET", "POST", "PUT", "DELETE") if name in known])
         return Problem("method_not_allowed", f"This address knows {allow}.", headers={"allow": allow})
     if 400 <= status < 500:
-        return Problem("bad_request", str(cast(HTTPException, error).detail))
+        return Problem("bad_request", f"{cast(HTTPException, error).detail}.")
     return _unexpected(error, exchange, "routing")
 
 

@@ -214,7 +214,6 @@ class Handlers:
                 raise Problem(
                     "too_many_long_polls",
                     f"{LONG_POLLS_MAX} requests wait for events already: ask again without 'wait_s', or later.",
-                    headers={"retry-after": "5"},
                 )
             self._long_polls += 1
             try:

@@ -194,7 +194,17 @@ _NOT_FOUND = {
 }
 
 _ACTION_ERRORS = ("unknown_action", "bad_option", "bad_id", "too_many_actions", "actions_too_long")
-_CONFERENCE_ERRORS = (*_ACTION_ERRORS, "bad_alias", "too_many_aliases", "alias_taken")
+_CONFERENCE_ERRORS = (
+    *_ACTION_ERRORS,
+    "bad_alias",
+    "too_many_aliases",
+    "alias_taken",
+    "too_long",
+    "bad_text",
+    "bad_timeout",
+    "server_ending",
+)
+_ADDRESS_ERRORS = ("bad_destinations", "bad_address_type", "bad_target", "no_trunk", "too_long", "bad_text")
 _RECORDING_ERRORS = ("conference_not_ready", "conference_terminating", "conference_terminated", "engine_away")
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -208,7 +218,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "`settings.aliases`. Its status becomes `progressing` as soon as the room can take calls.",
         body=CreateConferenceBody,
         answer=Conference,
-        errors=(*_CONFERENCE_ERRORS, "limit_reached", "unavailable"),
+        errors=(*_CONFERENCE_ERRORS, "too_many_conferences", "unavailable"),
         example=examples.CREATE_CONFERENCE,
         answer_example=examples.conference(ConferenceStatus.STARTING),
     ),
@@ -278,7 +288,15 @@ OPERATIONS: tuple[Operation, ...] = (
         body=StartRecordingBody,
         body_required=False,
         answer=Conference,
-        errors=(*_RECORDING_ERRORS, "recording_already_active", "too_many_recordings", "unavailable"),
+        errors=(
+            *_RECORDING_ERRORS,
+            "bad_format",
+            "bad_duration",
+            "bad_end_of_silence",
+            "recording_already_active",
+            "too_many_recordings",
+            "unavailable",
+        ),
         example=examples.START_RECORDING,
         answer_example=examples.conference(recording=True),
     ),
@@ -379,7 +397,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "conference, let it run `conference_join`.",
         body=CreateCallsBody,
         answer=CreatedCalls,
-        errors=(*_ACTION_ERRORS, "limit_reached", "unavailable"),
+        errors=(*_ACTION_ERRORS, *_ADDRESS_ERRORS, "too_many_calls", "engine_away", "server_ending", "unavailable"),
         example=examples.CREATE_CALLS,
         answer_example={"calls": [examples.CALL], "groupcalls": []},
     ),

@@ -86,6 +86,16 @@ CATALOGUE: dict[str, ProblemType] = {
             ("too_many_variables", "A call has too many variables.", "Use fewer, or shorter ones."),
             ("bad_alias", "An alias can't be dialled.", "Use letters, digits and `._+*#~!=&$-`; nothing like an id."),
             ("too_many_aliases", "A conference has too many aliases.", "Remove some."),
+            ("too_long", "A text or `data` is too long.", "Shorten it to what `detail` says."),
+            ("bad_text", "A text has a control character.", "Remove it."),
+            ("bad_timeout", "The timeout is out of bounds.", "Send seconds from creation, at most ten years; 0: none."),
+            ("bad_format", "A recording can't have this format.", "Send `wav`, or leave the field out."),
+            ("bad_duration", "The duration is out of bounds.", "Send seconds, at most a day; 0: no limit."),
+            ("bad_end_of_silence", "The silence is out of bounds.", "Send seconds, at most a day; 0: no limit."),
+            ("bad_destinations", "There are too few or too many destinations.", "Send one to fifty."),
+            ("bad_address_type", "There is no such type of address.", "Use `sip`, or `tel` with a trunk."),
+            ("bad_target", "An address can't be called.", "Send `user@host` or `user@host:port` for `sip`."),
+            ("no_trunk", "This server has no trunk to call numbers.", "Call a `sip` address."),
         ),
         *_kinds(
             401,
@@ -175,6 +185,8 @@ CATALOGUE: dict[str, ProblemType] = {
             429,
             ("limit_reached", "A limit of this server is reached.", "Use fewer, or try again later."),
             ("too_many_recordings", "It has been recorded too many times.", "Record a new conference or call."),
+            ("too_many_conferences", "There are too many conferences.", "Delete one first, or try later."),
+            ("too_many_calls", "There are too many calls at the moment.", "Try again later."),
             (
                 "too_many_long_polls",
                 "Too many requests wait for events.",
@@ -197,6 +209,7 @@ CATALOGUE: dict[str, ProblemType] = {
                 "Try again a little later; `/readyz` says what is missing.",
             ),
             ("engine_away", "The media engine is being started again.", "Try once more in a moment."),
+            ("server_ending", "The server is being stopped.", "Try again in a moment, when it is up again."),
         ),
     ]
 }

@@ -42,7 +42,7 @@ class FileReply(ASGIResponse):
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         gone: asyncio.Future[Any] = asyncio.ensure_future(_disconnected(receive))
         try:
-            headers = list(self.encoded_headers)
+            headers = self.encode_headers()
             await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
             sent = 0
             wanted = 0 if scope["plenary"].head else self._length  # type: ignore[typeddict-item]

@@ -1,0 +1,86 @@
+"""The edge of the API holds against anything: no bytes make a request end in anything but an answer of ours."""
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plenary.api import decode
+from plenary.api.bodies import CreateConferenceBody, UpdateConferenceBody
+from plenary.api.problems import Problem
+
+CREATE = msgspec.json.Decoder(CreateConferenceBody)
+UPDATE = msgspec.json.Decoder(UpdateConferenceBody)
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**80), 2**80)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+names = st.sampled_from(list(UpdateConferenceBody.__struct_fields__)) | st.text(max_size=8)
+
+
+@settings(max_examples=300)
+@given(raw=st.binary(max_size=200))
+def test_any_bytes_are_a_body_or_a_problem(raw: bytes):
+    try:
+        decode.decode(raw, "application/json", CREATE, required=True)
+    except Problem as problem:
+        msgspec.json.encode(problem.detail)
+
+
+def decoded(body: dict[str, Any]) -> UpdateConferenceBody | Problem:
+    try:
+        return decode.decode(json.dumps(body).encode(), "application/json", UPDATE, required=True)
+    except Problem as problem:
+        return problem
+
+
+@settings(max_examples=300)
+@given(body=st.dictionaries(names, values, max_size=6))
+def test_any_object_is_a_body_or_a_problem_whose_pointer_leads_into_it(body: dict[str, Any]):
+    made = decoded(body)
+    if isinstance(made, UpdateConferenceBody):
+        assert msgspec.json.decode(msgspec.json.encode(made.data)) == made.data
+    elif made.kind.code in ("invalid_value", "unknown_field") and made.pointer:
+        first = made.pointer.split("/")[1].replace("~1", "/").replace("~0", "~")
+        assert first in {decode.printable(name) for name in body}
+
+
+@given(value=values)
+def test_depth_is_measured_as_a_parser_would(value: Any):
+    def depth(inner: Any) -> int:
+        if isinstance(inner, dict):
+            return 1 + max((depth(item) for item in inner.values()), default=0)
+        if isinstance(inner, list):
+            return 1 + max((depth(item) for item in inner), default=0)
+        return 0
+
+    for _ in range(decode.DEPTH_MAX - 4):
+        value = [value, "]]["]
+    assert decode.nested_too_deeply(json.dumps(value).encode()) == (depth(value) > decode.DEPTH_MAX)
+
+
+@given(raw=st.binary(max_size=100))
+def test_any_query_is_read_or_refused(raw: bytes):
+    with suppress(Problem):
+        assert all(isinstance(value, str) for value in decode.parse_query(raw).values())
+
+
+@pytest.mark.parametrize("text", ["", "-1", "+1", "1.0", "1_0", " 1", "٣", "²", "1" * 21, "0x1", "1\n"])
+def test_a_whole_number_has_digits_only(text: str):
+    with pytest.raises(Problem, match="from 0 to 9"):
+        decode.integer({"n": text}, "n", 5, 0, 9)
+
+
+def test_what_a_client_sent_is_quoted_short_and_printable():
+    assert decode.printable("a\x00\x1b[31m\u202eb") == "a\ufffd\ufffd[31m\ufffdb"
+    assert len(decode.printable("x" * 10_000)) == 201
