@@ -4,7 +4,7 @@ import itertools
 
 from link import SECRET
 
-from plenary.sip.config import EndpointConfig
+from plenary.sip.config import Datagram, EndpointConfig
 from plenary.sip.endpoint import Endpoint
 from plenary.sip.events import Answered, Invited
 from plenary.sip.message import Message, Request, Response
@@ -40,8 +40,17 @@ class Bench:
         self.endpoint.receive(data, source, self.now)
         return self.drain()
 
+    def throw(self, data: bytes, source: tuple[str, int] = PHONE) -> list[int]:
+        """Gives a datagram to the endpoint; returns the statuses of what it sends, which may repeat what is malformed."""
+        self.endpoint.receive(data, source, self.now)
+        return [int(datagram.data.split(b" ", 2)[1]) for datagram in self.collect()]
+
     def drain(self) -> list[Message]:
-        """What the endpoint has to say."""
+        """What the endpoint sends."""
+        return [parse(datagram.data) for datagram in self.collect()]
+
+    def collect(self) -> list[Datagram]:
+        """Everything that the endpoint has to say, by its rule of use."""
         self.events += self.endpoint.events()
         for handle, data in self.endpoint.changed().items():
             if data is None:
@@ -50,7 +59,7 @@ class Bench:
                 self.saved[handle] = data
         datagrams = self.endpoint.datagrams()
         self.destinations = [datagram.destination for datagram in datagrams]
-        return [parse(datagram.data) for datagram in datagrams]
+        return datagrams
 
     def until(self, when: float) -> list[tuple[float, Message]]:
         """Lets time pass; returns what the endpoint sends by itself, with its times."""
