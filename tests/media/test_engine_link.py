@@ -98,10 +98,17 @@ def test_commands_that_are_not_the_engines_business_do_not_reach_it():
     assert pair.link.reports() == []
 
 
-def test_a_recording_that_cannot_start_has_ended_with_a_disk_error():
+def test_a_recording_that_cannot_start_has_ended():
     pair = connected()
     (ended,) = pair.do(commands.StartRecording(recording="r", part=1, conference="nowhere"))
-    assert ended == events.RecordingEnded(recording="r", reason="disk_error", duration_ms=0, detail="no such room")
+    assert ended == events.RecordingEnded(recording="r", reason="room_closed", duration_ms=0)
+
+
+def test_a_recording_that_the_engine_does_not_understand_has_ended_with_a_disk_error():
+    pair = connected()
+    (ended,) = pair.do(commands.StartRecording(recording="r", part=1))
+    assert isinstance(ended, events.RecordingEnded)
+    assert (ended.reason, ended.detail) == ("disk_error", "exactly one of room and leg")
 
 
 def test_after_a_reconnect_old_news_comes_first_and_then_the_snapshot():

@@ -111,14 +111,14 @@ class FakeEngine:
             try:
                 raws = msgspec.msgpack.decode(body, type=list[msgspec.Raw])
             except (msgspec.MsgspecError, RecursionError) as error:
-                self._emit(wire.CommandFailed, command="", subject="", reason=f"malformed frame: {error}")
+                self._emit(wire.CommandFailed, command="unknown", subject="", reason=f"malformed frame: {error}")
                 continue
             batch: list[wire.Command] = []
             for raw in raws:
                 try:
                     batch += wire.decode_down(b"\x91" + bytes(raw))
                 except MalformedFrame as error:
-                    self._emit(wire.CommandFailed, command="", subject="", reason=str(error))
+                    self._emit(wire.CommandFailed, command="unknown", subject="", reason=str(error))
             self.handle(batch, now)
 
     def handle(self, batch: Iterable[wire.Command], now: float) -> None:
@@ -249,9 +249,7 @@ class FakeEngine:
             case wire.Play(leg=leg, play=play):
                 self._emit(wire.PlayEnded, leg=leg, play=play, reason="unknown_prompt")
             case wire.StartRecording(recording=recording):
-                self._emit(
-                    wire.RecordingEnded, recording=recording, reason="disk_error", duration_ms=0, bytes=0, detail="full"
-                )
+                self._recording_ended(recording, "disk_error", 0, 0, "told to fail")
             case _:
                 self._refuse(command, "told to fail")
 
@@ -291,7 +289,7 @@ class FakeEngine:
             case wire.OpenRoom():
                 self._rooms.add(command.room)
             case wire.CloseRoom():
-                self._close_room(command.room, now)
+                self._close_room(command, now)
             case wire.Join():
                 self._join(command, now)
             case wire.Leave():
@@ -404,16 +402,20 @@ class FakeEngine:
             return
         for recording in [r for r in self._recordings.values() if r.leg == leg.name]:
             self._end_recording(recording, "leg_closed", now)
+        self._forget_gains(leg)
         for play in leg.plays:
             self._emit(wire.PlayEnded, leg=leg.name, play=play.name, reason="leg_closed")
         self._emit(wire.LegClosed, leg=leg.name, stats=wire.LegStats(leg=leg.name, room=leg.room))
 
-    def _close_room(self, room: str, now: float) -> None:
-        self._rooms.discard(room)
-        self._gains.pop(room, None)
+    def _close_room(self, command: wire.CloseRoom, now: float) -> None:
+        if command.room not in self._rooms:
+            self._refuse(command, "no such room")
+            return
+        self._rooms.discard(command.room)
+        self._gains.pop(command.room, None)
         for leg in self._legs.values():
-            leg.room = None if leg.room == room else leg.room
-        for recording in [r for r in self._recordings.values() if r.room == room]:
+            leg.room = None if leg.room == command.room else leg.room
+        for recording in [r for r in self._recordings.values() if r.room == command.room]:
             self._end_recording(recording, "room_closed", now)
 
     def _join(self, command: wire.Join, now: float) -> None:
@@ -421,6 +423,8 @@ class FakeEngine:
         if leg is None or command.room not in self._rooms:
             self._refuse(command, "no such leg" if leg is None else "no such room")
             return
+        if leg.room != command.room:
+            self._forget_gains(leg)
         leg.room = command.room
         self._emit(wire.LegJoined, leg=leg.name, room=command.room)
         self._start_those_waited_for(now)
@@ -430,11 +434,19 @@ class FakeEngine:
         if leg is None:
             self._refuse(command, "no such leg")
         else:
+            self._forget_gains(leg)
             leg.room = None
 
+    def _forget_gains(self, leg: _Leg) -> None:
+        """Gains live as long as the membership."""
+        row = self._gains.get(leg.room or "", {})
+        for pair in [pair for pair in row if leg.name in pair]:
+            del row[pair]
+
     def _set_gain(self, command: wire.SetGain) -> None:
-        if command.room not in self._rooms:
-            self._refuse(command, "no such room")
+        members = self.members(command.room)
+        if command.listener not in members or not (command.speaker is None or command.speaker in members):
+            self._refuse(command, "no such room, or not in it")
         elif not 0.0 <= command.gain <= 4.0:
             self._refuse(command, "a gain is 0 to 4")
         else:
@@ -482,9 +494,9 @@ class FakeEngine:
         if (command.room is None) == (command.leg is None):
             self._refuse(command, "exactly one of room and leg")
         elif command.room is not None and command.room not in self._rooms:
-            self._refuse(command, "no such room")
+            self._recording_ended(command.recording, "room_closed", 0, 0)
         elif command.leg is not None and command.leg not in self._legs:
-            self._refuse(command, "no such leg")
+            self._recording_ended(command.recording, "leg_closed", 0, 0)
         else:
             self._recordings[command.recording] = _Recording(
                 command.recording,
@@ -520,7 +532,10 @@ class FakeEngine:
         del self._recordings[recording.name]
         ms = 0 if recording.started is None else round((now - recording.started) * 1000)
         size = WAV_HEADER_BYTES + ms * wire.RATE_HZ * wire.SAMPLE_BYTES // 1000
-        self._emit(wire.RecordingEnded, recording=recording.name, reason=reason, duration_ms=ms, bytes=size, detail="")
+        self._recording_ended(recording.name, reason, ms, size)
+
+    def _recording_ended(self, recording: str, reason: wire.RecordingEnd, ms: int, size: int, detail: str = "") -> None:
+        self._emit(wire.RecordingEnded, recording=recording, reason=reason, duration_ms=ms, bytes=size, detail=detail)
 
     def _stats(self, request: str) -> None:
         legs = [wire.LegStats(leg=leg.name, room=leg.room, talking=leg.talking) for leg in self._legs.values()]
