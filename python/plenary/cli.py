@@ -13,10 +13,12 @@ from typing import Annotated
 
 import cyclopts
 import structlog
+import uvloop
 from cyclopts.config import Env, Toml
 
 from .config import Config, ConfigError, Settings
 from .keys import new_key
+from .running import running
 from .version import VERSION
 
 app = cyclopts.App(
@@ -38,7 +40,8 @@ def serve(settings: Settings = Settings()) -> None:  # noqa: B008  (frozen)
     Each setting can also be given as PLENARY_… in the environment, or in a TOML file named by --config or
     PLENARY_CONFIG (`http = "127.0.0.1:8080"`).
     """
-    asyncio.run(_serve(Config.from_settings(settings)))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(Config.from_settings(settings)))
 
 
 @app.command
@@ -109,23 +112,16 @@ def _with_file(
 
 
 async def _serve(config: Config) -> None:
+    """Runs until SIGTERM or SIGINT; a second one does not wait for the farewell."""
     _log_to_stderr()
-    from .running import running
-
-    ending = asyncio.Event()
+    this = asyncio.current_task()
+    assert this is not None
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, ending.set)
-    async with running(config) as server:
-        print(_banner(server.config, server.new_key), flush=True)  # noqa: T201
-        ended = asyncio.create_task(ending.wait())
-        failed = asyncio.create_task(server.failed())
-        done, _ = await asyncio.wait([ended, failed], return_when=asyncio.FIRST_COMPLETED)
-        ended.cancel()
-        if failed in done:
-            await failed
-        failed.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await failed
+        asyncio.get_running_loop().add_signal_handler(number, this.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        async with running(config) as server:
+            print(_banner(config, server.new_key), flush=True)  # noqa: T201
+            await server.failed()
 
 
 def _banner(config: Config, key: str | None) -> str:

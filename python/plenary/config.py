@@ -26,11 +26,12 @@ class Endpoint:
     port: int
 
     @classmethod
-    def parse(cls, text: str) -> "Endpoint":
+    def parse(cls, option: str, text: str) -> "Endpoint":
+        """Raises ConfigError, naming the option."""
         host, colon, port = text.rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
         if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-            raise ConfigError(f"'{text}' is not HOST:PORT, such as 127.0.0.1:8080.")
+            raise ConfigError(f"{option}: '{text}' is not HOST:PORT, such as 127.0.0.1:8080.")
         return cls(host, int(port))
 
     def __str__(self) -> str:
@@ -129,7 +130,7 @@ class Config:
     @classmethod
     def from_settings(cls, settings: Settings) -> "Config":
         """Raises `ConfigError` for a value that can't be used."""
-        http, sip = Endpoint.parse(settings.http), Endpoint.parse(settings.sip)
+        http, sip = Endpoint.parse("--http", settings.http), Endpoint.parse("--sip", settings.sip)
         anonymous = sip.is_loopback if settings.sip_anonymous is None else settings.sip_anonymous
         users = _users(settings.sip_users or [])
         if not anonymous and not users:

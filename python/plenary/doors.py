@@ -1,15 +1,8 @@
 """The API's doors to the server: reads of the database and of files, each in a thread: no call waits for a disk."""
 
-from collections.abc import Callable
-from typing import TypeVar
-
-from .api import deps
-from .core.errors import NotFound
 from .recordings.files import OpenRecording
 from .server import Server
-from .store import views as stored
-
-T = TypeVar("T")
+from .store.views import Listing, Page
 
 
 class Views:
@@ -17,44 +10,34 @@ class Views:
 
     def __init__(self, server: Server) -> None:
         self._read = server.read
-        self._store = server.store
         self._views = server.store.views
 
-    async def customer_of(self, key: str) -> str | None:
-        return await self._read(self._store.customer_of, key)
+    async def conference(self, customer: str, id: str) -> bytes:
+        return await self._read(self._views.conference, customer, id)
 
-    async def conference(self, customer: str, id: str) -> bytes | None:
-        return await self._one(self._views.conference, customer, id)
+    async def conferencecall(self, customer: str, id: str) -> bytes:
+        return await self._read(self._views.conferencecall, customer, id)
 
-    async def conferencecall(self, customer: str, id: str) -> bytes | None:
-        return await self._one(self._views.conferencecall, customer, id)
+    async def recording(self, customer: str, id: str) -> bytes:
+        return await self._read(self._views.recording, customer, id)
 
-    async def recording(self, customer: str, id: str) -> bytes | None:
-        return await self._one(self._views.recording, customer, id)
+    async def call(self, customer: str, id: str) -> bytes:
+        return await self._read(self._views.call, customer, id)
 
-    async def call(self, customer: str, id: str) -> bytes | None:
-        return await self._one(self._views.call, customer, id)
+    async def conferences(self, customer: str, page: Page) -> Listing:
+        return await self._read(self._views.conferences, customer, page)
 
-    async def conferences(self, customer: str, page: deps.Page) -> deps.Listing:
-        return _listing(await self._read(self._views.conferences, customer, _page(page)))
+    async def conferencecalls(self, customer: str, page: Page, conference: str | None = None) -> Listing:
+        return await self._read(self._views.conferencecalls, customer, page, conference)
 
-    async def conferencecalls(self, customer: str, page: deps.Page, conference: str | None) -> deps.Listing:
-        return _listing(await self._read(self._views.conferencecalls, customer, _page(page), conference))
+    async def recordings(self, customer: str, page: Page) -> Listing:
+        return await self._read(self._views.recordings, customer, page)
 
-    async def recordings(self, customer: str, page: deps.Page) -> deps.Listing:
-        return _listing(await self._read(self._views.recordings, customer, _page(page)))
-
-    async def calls(self, customer: str, page: deps.Page) -> deps.Listing:
-        return _listing(await self._read(self._views.calls, customer, _page(page)))
+    async def calls(self, customer: str, page: Page) -> Listing:
+        return await self._read(self._views.calls, customer, page)
 
     async def events(self, customer: str, after: int, limit: int, conference: str | None) -> list[tuple[int, bytes]]:
         return await self._read(self._views.events, customer, after, limit, conference)
-
-    async def _one(self, view: Callable[[str, str], bytes], customer: str, id: str) -> bytes | None:
-        try:
-            return await self._read(view, customer, id)
-        except NotFound:
-            return None
 
 
 class LogTail:
@@ -97,11 +80,3 @@ class RecordingFiles:
     async def open(self, recording: str) -> RecordingFile | None:
         found = await self._server.read(self._server.files.open, recording)
         return None if found is None else RecordingFile(self._server, found)
-
-
-def _page(page: deps.Page) -> stored.Page:
-    return stored.Page(size=page.size, token=page.token)
-
-
-def _listing(listing: stored.Listing) -> deps.Listing:
-    return deps.Listing(rows=listing.items, next_page_token=listing.next_page_token)

@@ -7,12 +7,14 @@ and, only after that, lets the effects leave. So nothing is ever told to anyone 
 `Server` runs this on sockets and SQLite; the scenario tests run it on a simulated clock, network and engine.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from .core import commands, events
 from .core.changes import Changes
+from .core.ids import ZERO_ID
+from .core.resources import Conference
 from .core.switch import Switch
 from .media.client import EngineLink, Position
 from .sip import adapter as signalling
@@ -68,7 +70,15 @@ class Turn(msgspec.Struct, frozen=True):
 class Node:
     """The pure parts, wired. State is in them, none is in here but what waits to be drained."""
 
-    def __init__(self, switch: Switch, endpoint: Endpoint, link: EngineLink) -> None:
+    def __init__(
+        self,
+        switch: Switch,
+        endpoint: Endpoint,
+        link: EngineLink,
+        stored_conference: Callable[[str], Conference | None],
+    ) -> None:
+        """`stored_conference` looks up one that is over, by id: the switch keeps only what is at work."""
+        self._stored_conference = stored_conference
         self._switch = switch
         self._endpoint = endpoint
         self._link = link
@@ -112,7 +122,16 @@ class Node:
                 self._decide(event, now)
 
     def _decide(self, event: events.Event, now: float) -> None:
+        if isinstance(event, events.CallOffered):
+            event = self._with_what_is_over(event)
         self._perform(self._switch.handle(event, now), now)
+
+    def _with_what_is_over(self, event: events.CallOffered) -> events.CallOffered:
+        """A call to a conference that has ended is told so: the switch needs the row for that."""
+        id = self._switch.conference_of(event.user)
+        if id == ZERO_ID or self._switch.holds(id):
+            return event
+        return msgspec.structs.replace(event, stored=self._stored_conference(id))
 
     def _perform(self, wanted: Iterable[commands.Command], now: float) -> None:
         for command in wanted:

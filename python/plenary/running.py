@@ -5,6 +5,7 @@ import contextlib
 import shutil
 import socket
 from collections.abc import AsyncIterator, Generator
+from functools import partial
 
 import structlog
 import uvicorn
@@ -27,6 +28,7 @@ HTTP_BACKLOG = 1024
 """Connections that the kernel holds while we are busy."""
 KEEP_ALIVE_S = 75
 """Idle HTTP connections: longer than the longest poll."""
+READY_POLL_S = 0.005
 HTTP_FAREWELL_S = 2
 """How long answers under way have when the server ends."""
 
@@ -41,14 +43,23 @@ class RunningServer:
         """The access key, if this start has made one. It can't be shown again."""
         self._http = http
 
+    async def ready(self) -> None:
+        """Returns when HTTP answers and calls can be taken. Raises what keeps the server from it."""
+        failed = asyncio.create_task(self.failed())
+        try:
+            while self.server.trouble() and not failed.done():
+                await asyncio.sleep(READY_POLL_S)
+            if failed.done():
+                await failed
+        finally:
+            failed.cancel()
+
     async def failed(self) -> None:
         """Returns never, unless something that the server can't live without ends: raises what it ended with."""
         server = asyncio.create_task(self.server.failed())
         try:
             await asyncio.wait([server, self._http], return_when=asyncio.FIRST_COMPLETED)
-            if server.done():
-                await server
-            await self._http
+            await (server if server.done() else self._http)
         finally:
             server.cancel()
 
@@ -69,16 +80,15 @@ async def running(config: Config) -> AsyncIterator[RunningServer]:
         except OSError as error:
             store.close()
             raise ConfigError(f"--sip: can't listen on {config.sip} ({error.strerror}). {_WHAT_TO_DO}") from error
-        http = _Http(server, http_socket)
-        task = asyncio.create_task(http.serve(sockets=[http_socket]), name="http")
-        try:
-            await _up(http, task, server)
-            yield RunningServer(server, task, key)
-        finally:
-            await server.stop()
-            http.should_exit = True
-            await asyncio.gather(task, return_exceptions=True)
-            await server.close()
+        async with contextlib.AsyncExitStack() as ending:
+            ending.push_async_callback(server.close)
+            http = _Http(server, http_socket)
+            task = asyncio.create_task(http.serve(sockets=[http_socket]), name="http")
+            ending.push_async_callback(_end, http, task)
+            ending.push_async_callback(server.stop)
+            up = RunningServer(server, task, key)
+            await up.ready()
+            yield up
 
 
 class _Http(uvicorn.Server):
@@ -87,10 +97,10 @@ class _Http(uvicorn.Server):
     def __init__(self, server: Server, bound: socket.socket) -> None:
         deps = ApiDeps(
             ask=server.ask,
+            customer_of=partial(server.read, server.store.customer_of),
             views=Views(server),
             log=LogTail(server),
             recordings=RecordingFiles(server),
-            statistics=server.statistics_of,
             ready=server.trouble,
             clock=asyncio.get_running_loop().time,
             version=VERSION,
@@ -120,10 +130,9 @@ class _Http(uvicorn.Server):
         yield
 
 
-async def _up(http: _Http, task: asyncio.Task[None], server: Server) -> None:
-    """Waits until HTTP answers and the engine is there; an engine that does not start is what `failed` tells."""
-    while not (http.started or task.done()) or (server.trouble() and not server.has_failed()):
-        await asyncio.sleep(0.005)
+async def _end(http: _Http, task: asyncio.Task[None]) -> None:
+    http.should_exit = True
+    await asyncio.gather(task, return_exceptions=True)
 
 
 _WHAT_TO_DO = "Is another program there? Choose another with the option of that name."

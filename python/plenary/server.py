@@ -15,21 +15,25 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
+import msgspec
 import structlog
 
 from .config import Config
 from .core import commands, events
 from .core.errors import Refusal, Unavailable
-from .core.resources import Resource
+from .core.resources import Call, Conference, Conferencecall, Recording, Resource
 from .core.switch import Switch, SwitchSettings
 from .media.client import EngineConnection, EngineLink, Position
-from .media.messages import EngineStats, LegStats, Stats
+from .media.messages import CommandFailed, EngineStats, LegClosed, LegStats, Stats
 from .media.process import EngineProcess, EngineSettings
 from .node import Arrived, Input, Node, PromptMade, Turn
 from .recordings.files import RecordingFiles
 from .sip.adapter import SipUdp
 from .sip.config import Credentials, EndpointConfig
 from .sip.endpoint import Endpoint as Signalling
+from .speech.cache import SoundCache
+from .speech.espeak import EspeakNg
+from .speech.fetch import Fetcher
 from .speech.prompts import Prompts
 from .store.errors import StoreError
 from .store.store import EnginePosition, Store
@@ -77,7 +81,9 @@ class Server:
         self.store = store
         self.switch = Switch(_new_id, SwitchSettings())
         self.files = RecordingFiles(config.data / "recordings")
-        self.prompts = Prompts.with_defaults(config.data / "speech", allow_private=config.fetch_private)
+        self.prompts = Prompts(
+            EspeakNg(), Fetcher(allow_private=config.fetch_private), SoundCache(config.data / "speech")
+        )
         self.engine = EngineProcess(config.data, _engine_settings(config), VERSION, self._wake_up)
         self.statistics: dict[str, LegStats] = {}
         """What the engine last said of each call."""
@@ -106,14 +112,13 @@ class Server:
         self.switch.load(saved.rows, saved.numbers)
         self.link = EngineLink(
             recording_path=lambda recording, part: str(self.files.part(recording, part)),
-            prompt_pcm=self.prompts.pcm,
             position=acked,
         )
         self.udp = await SipUdp.listen(config.sip.host, config.sip.port, self._datagram)
         self.endpoint = Signalling(_endpoint_config(config, self.udp.port), _new_id, self._secret())
         self.endpoint.restore(saved.dialogs, now)
         self.last_position = self.store.last_position
-        self.node = Node(self.switch, self.endpoint, self.link)
+        self.node = Node(self.switch, self.endpoint, self.link, partial(self.store.find, Conference))
         self.connection = EngineConnection(self.engine.socket, self.link, self._wake.set, self._engine_trouble)
         self._tasks = [
             asyncio.create_task(self._run(), name="turns"),
@@ -134,16 +139,25 @@ class Server:
         """Hangs up every call, closes recordings, ends the engine. Conferences are there again at the next start."""
         self._put(events.ServerStopping())
         deadline = self._clock.now() + FAREWELL_S
-        while (self.switch.live_calls or self.endpoint.calls) and self._clock.now() < deadline:
+        await asyncio.sleep(FAREWELL_POLL_S)
+        while self._clock.now() < deadline and (
+            self.switch.live_calls or self.switch.live_recordings or self.endpoint.calls
+        ):
             await asyncio.sleep(FAREWELL_POLL_S)
-        await self.engine.stop()
+        turns, *others = self._tasks
         self._stopping = True
         self._wake.set()
-        turns, *others = self._tasks
         await asyncio.gather(turns, return_exceptions=True)
-        for task in [*others, *self._preparing.values()]:
+        async with self._logged:
+            self._logged.notify_all()
+        for task in others:
             task.cancel()
-        await asyncio.gather(*others, *self._preparing.values(), return_exceptions=True)
+        await asyncio.gather(*others, return_exceptions=True)
+        await self.prompts.close()
+        await self.engine.stop()
+
+    async def close(self) -> None:
+        """Lets go of sockets, threads and files; after `stop`, and after the API has answered its last request."""
         self.udp.close()
         self._writer.shutdown()
         self._readers.shutdown()
@@ -177,8 +191,9 @@ class Server:
             raise Unavailable("server_ending", "The server is ending; ask again in a moment.")
         self._next_ask += 1
         ask = self._next_ask
+        asked = await self._with_what_is_over(request(ask))
         future = self._asks[ask] = asyncio.get_running_loop().create_future()
-        self._put(request(ask))
+        self._put(asked)
         try:
             async with asyncio.timeout(ASK_S):
                 return await future
@@ -188,6 +203,25 @@ class Server:
             ) from None
         finally:
             self._asks.pop(ask, None)
+
+    async def _with_what_is_over(self, request: events.Request) -> events.Request:
+        """A request about something that is not at work any more gets it as it was last written."""
+        match request:
+            case events.UpdateConference(conference=id) | events.DeleteConference(conference=id):
+                kind = Conference
+            case events.StartConferenceRecording(conference=id) | events.StopConferenceRecording(conference=id):
+                kind = Conference
+            case events.KickConferencecall(conferencecall=id):
+                kind = Conferencecall
+            case events.DeleteRecording(recording=id):
+                kind = Recording
+            case events.HangUpCall(call=id):
+                kind = Call
+            case _:
+                return request
+        if self.switch.holds(id):
+            return request
+        return msgspec.structs.replace(request, stored=await self.read(self.store.find, kind, id))
 
     async def read(self, question: Callable[..., T], *args: object, **kwargs: object) -> T:
         """Runs a reading function in a thread of its own."""
@@ -225,8 +259,10 @@ class Server:
                 case Stats():
                     self.statistics = {leg.leg: leg for leg in report.legs}
                     self.engine_statistics = report.engine
-                case _:
-                    log.info("media engine", report=report)
+                case CommandFailed():
+                    log.warning("the media engine could not do a command", command=report.command, reason=report.reason)
+                case LegClosed():
+                    self.statistics.pop(report.leg, None)
 
     async def _commit(self, turn: Turn) -> None:
         """Writes a turn, again and again if the disk refuses: nothing may be told that is not written."""

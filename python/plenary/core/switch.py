@@ -52,6 +52,9 @@ from .world import Machine, World
 
 __all__ = ["Switch", "SwitchSettings"]
 
+TIMERS_SLACK = 1_000
+"""Timers out of date that may lie around before they are cleared away."""
+
 _decode_conference = msgspec.msgpack.Decoder(ConferenceState).decode
 _decode_recording = msgspec.msgpack.Decoder(RecordingState).decode
 
@@ -256,8 +259,7 @@ class Switch:
                 recording.part_lost(written=True)
         rooms = set(event.conferences)
         for conference in world.conferences.values():
-            if conference.id not in rooms or conference.takes_joiners:
-                conference.room_opened()
+            conference.engine_back(held=conference.id in rooms)
         for id_ in event.conferences:
             if id_ not in world.conferences or not world.conferences[id_].takes_joiners:
                 world.do(CloseRoom(conference=id_))
@@ -438,6 +440,10 @@ class Switch:
         elif self._armed.get(machine.id) != deadline:
             self._armed[machine.id] = deadline
             heapq.heappush(self._timers, (deadline, machine.id))
+            if len(self._timers) > 2 * len(self._armed) + TIMERS_SLACK:
+                # Mostly out of date: a call that ends leaves its limit of a day behind.
+                self._timers = [(deadline, id_) for id_, deadline in self._armed.items()]
+                heapq.heapify(self._timers)
 
     def _find(self, id_: str) -> Machine | None:
         world = self._world

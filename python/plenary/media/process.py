@@ -47,7 +47,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     rtp_ports: tuple[int, int] = (20_000, 29_999)
     """First and last UDP port."""
     threads: int = 1
-    orphan_timeout_s: int = 30
+    orphan_timeout_s: float = 30.0
     """How long it goes on without a server."""
 
 

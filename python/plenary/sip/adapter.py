@@ -6,6 +6,7 @@ Nothing else in this package knows of `core` or asyncio.
 import asyncio
 import socket
 from collections.abc import Callable
+from typing import cast
 
 from plenary.core import commands, events
 from plenary.core.resources import Address
@@ -120,8 +121,8 @@ class SipUdp(asyncio.DatagramProtocol):
     async def listen(cls, host: str, port: int, received: Callable[[bytes, tuple[str, int]], None]) -> "SipUdp":
         """Binds the socket. Raises OSError if the address is taken or not this machine's."""
         loop = asyncio.get_running_loop()
-        _, protocol = await loop.create_datagram_endpoint(lambda: cls(received), local_addr=(host, port))
-        sock = protocol.transport.get_extra_info("socket")
+        transport, protocol = await loop.create_datagram_endpoint(lambda: cls(received), local_addr=(host, port))
+        sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         return protocol
 
@@ -135,8 +136,7 @@ class SipUdp(asyncio.DatagramProtocol):
         return self.transport.get_extra_info("sockname")[1]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         self._received(data, (addr[0], addr[1]))

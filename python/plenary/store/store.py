@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -18,6 +18,8 @@ from ..core.resources import Call, Conference, Conferencecall, LogEntry, Recordi
 from . import database, migrations, tables
 from .errors import DatabaseCorrupt, StoreError, told_as_store_errors
 from .views import Views
+
+R = TypeVar("R", Conference, Conferencecall, Call, Recording)
 
 KEEP_EVENTS_S = 30 * 24 * 3600.0
 """How long entries of the log are kept: longer than any reader should be away."""
@@ -219,6 +221,13 @@ class Store:
             ).one_or_none()
         engine = None if position is None else EnginePosition(position[0], position[1])
         return Saved(rows=rows, numbers=numbers, dialogs=dialogs, engine=engine)
+
+    def find(self, kind: type[R], id: str) -> R | None:
+        """A resource of any customer as it was last written, for the switch, which keeps only what is at work."""
+        table = _TABLES[kind]
+        with told_as_store_errors(str(self.path)), self._readers.connect() as connection:
+            body = connection.execute(sa.select(table.c.body).where(table.c.id == id)).scalar()
+        return None if body is None else msgspec.json.decode(body, type=kind)
 
     def prune(self, now: float, keep_s: float = KEEP_EVENTS_S, keep: int = KEEP_EVENTS) -> int:
         """Forgets the oldest entries of the log: older than `keep_s`, or more than `keep` in number.
