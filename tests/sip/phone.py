@@ -41,13 +41,18 @@ class Bench:
         return self.drain()
 
     def throw(self, data: bytes, source: tuple[str, int] = PHONE) -> list[int]:
-        """Gives a datagram to the endpoint; returns the statuses of what it sends, which may repeat what is malformed."""
+        """Gives a datagram to the endpoint; returns the statuses of what it sends back."""
         self.endpoint.receive(data, source, self.now)
         return [int(datagram.data.split(b" ", 2)[1]) for datagram in self.collect()]
 
     def drain(self) -> list[Message]:
         """What the endpoint sends."""
-        return [parse(datagram.data) for datagram in self.collect()]
+        return [self.parsed(datagram) for datagram in self.collect()]
+
+    @staticmethod
+    def parsed(datagram: Datagram) -> Message:
+        """What is in a datagram of the endpoint."""
+        return parse(datagram.data)
 
     def collect(self) -> list[Datagram]:
         """Everything that the endpoint has to say, by its rule of use."""

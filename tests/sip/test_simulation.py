@@ -1,4 +1,4 @@
-"""Random users on two endpoints and a bad network between them: whatever happens, every call ends once and is forgotten.
+"""Random users on two endpoints and a bad network between them: every call ends once, and is then forgotten.
 
 A seed draws the network, the users and the crashes; a failure names it.
 """

@@ -214,7 +214,7 @@ RESPONSE_ADDRESSES = [
 
 @pytest.mark.parametrize(("via", "params", "source", "destination"), RESPONSE_ADDRESSES)
 def test_responses_go_where_the_request_came_from(via, params, source, destination):
-    """RFC 3261 section 18.2.2 and RFC 3581 section 4; a maddr is not obeyed, or anyone could aim us at a third party."""
+    """RFC 3261 section 18.2.2 and RFC 3581 section 4; a maddr, which could aim us at others, is not obeyed."""
     bench = Bench()
     (ok,) = bench.take(bench.request("OPTIONS", via=via, branch=f"z9hG4bKone{params}"), source)
     assert bench.destinations == [destination]
