@@ -3,6 +3,7 @@
 By the time it is asked, the request has been checked and its customer is known.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -11,16 +12,16 @@ import msgspec
 
 from ..core import events
 from ..core.resources import Call, ConferenceType, Resource
-from ..store.views import Listing, Page
-from . import decode, download, operations
+from ..store.views import MAX_EVENTS, MAX_PAGE_SIZE, MAX_POSITION, Listing, Page
+from . import answers, decode, download, operations
 from .bodies import Body, CreateCallsBody, CreateConferenceBody, StartRecordingBody, UpdateConferenceBody
 from .decode import Query
 from .deps import ApiDeps
 from .problems import Problem
 from .reply import FileReply, Reply
 
-LONG_POLLS_MAX = 1000
-"""Requests that wait for events at once. Each holds a connection; a few per application are plenty."""
+LONG_POLLS_MAX = 100
+"""Requests of one customer that wait for events at once. Each holds a connection; a few per application are plenty."""
 
 B = TypeVar("B", bound=Body)
 
@@ -58,7 +59,7 @@ class Handlers:
     def __init__(self, deps: ApiDeps) -> None:
         self._deps = deps
         self._views = deps.views
-        self._long_polls = 0
+        self._long_polls: Counter[str] = Counter()
 
     # --- Conferences ---------------------------------------------------------------------------------------------
 
@@ -186,7 +187,7 @@ class Handlers:
             )
         )
         calls = result if isinstance(result, list) else [result]
-        return operations.CreatedCalls(calls=[call for call in calls if isinstance(call, Call)])
+        return answers.CreatedCalls(calls=[call for call in calls if isinstance(call, Call)])
 
     async def list_calls(self, asked: Asked) -> Answer:
         return listed(await self._views.calls(asked.customer, page_of(asked.query)))
@@ -204,22 +205,22 @@ class Handlers:
 
     async def list_events(self, asked: Asked) -> Answer:
         query = asked.query
-        after = decode.integer(query, "after", 0, 0, operations.POSITION_MAX)
-        limit = decode.integer(query, "limit", operations.EVENTS_DEFAULT, 1, operations.EVENTS_MAX)
+        after = decode.integer(query, "after", 0, 0, MAX_POSITION)
+        limit = decode.integer(query, "limit", operations.EVENTS_DEFAULT, 1, MAX_EVENTS)
         wait_s = decode.integer(query, "wait_s", 0, 0, operations.WAIT_MAX_S)
         conference = conference_of(query)
         rows = await self._views.events(asked.customer, after, limit, conference)
         if not rows and wait_s:
-            if self._long_polls >= LONG_POLLS_MAX:
+            if self._long_polls[asked.customer] >= LONG_POLLS_MAX:
                 raise Problem(
                     "too_many_long_polls",
-                    f"{LONG_POLLS_MAX} requests wait for events already: ask again without 'wait_s', or later.",
+                    f"{LONG_POLLS_MAX} requests of yours wait for events already: leave out 'wait_s', or try later.",
                 )
-            self._long_polls += 1
+            self._long_polls[asked.customer] += 1
             try:
                 rows = await self._wait(asked.customer, after, limit, conference, wait_s)
             finally:
-                self._long_polls -= 1
+                self._long_polls[asked.customer] -= 1
         return logged(rows, after)
 
     async def _wait(
@@ -241,14 +242,14 @@ class Handlers:
     # --- Server --------------------------------------------------------------------------------------------------
 
     async def ping(self, asked: Asked) -> Answer:  # noqa: ARG002
-        return operations.Pong()
+        return answers.Pong()
 
     async def healthz(self, asked: Asked) -> Answer:  # noqa: ARG002
-        return operations.Health(version=self._deps.version)
+        return answers.Health(version=self._deps.version)
 
     async def readyz(self, asked: Asked) -> Answer:  # noqa: ARG002
         reasons = self._deps.ready()
-        body = _encoder.encode(operations.Readiness(ready=not reasons, reasons=reasons))
+        body = _encoder.encode(answers.Readiness(ready=not reasons, reasons=reasons))
         return Reply(body, status=503 if reasons else 200)
 
     async def _one(self, build: Callable[[int], events.Request]) -> Resource:
@@ -259,7 +260,7 @@ class Handlers:
 
 
 def page_of(query: Query) -> Page:
-    size = decode.integer(query, "page_size", operations.PAGE_SIZE_DEFAULT, 1, operations.PAGE_SIZE_MAX)
+    size = decode.integer(query, "page_size", operations.PAGE_SIZE_DEFAULT, 1, MAX_PAGE_SIZE)
     return Page(size=size, token=query.get("page_token", ""))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from . import operations
+from . import answers, operations
 from .bodies import STAMP_PATTERN, Body
 from .examples import CONFERENCE_ID
 from .operations import OPERATIONS, Operation
@@ -139,7 +139,7 @@ def _responses(operation: Operation) -> Json:
             "description": "Not ready.",
             "content": {
                 "application/json": {
-                    "schema": _ref(operations.Readiness),
+                    "schema": _ref(answers.Readiness),
                     "example": {"ready": False, "reasons": ["The media engine is not connected."]},
                 }
             },

@@ -4,12 +4,24 @@ Routing, checking of requests, the OpenAPI document and the tests that run over 
 table. A new operation is one row here and one function of the same name in `handlers`.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
-from ..core.resources import Call, Conference, Conferencecall, ConferenceStatus, LogEntry, Recording
+from ..core.resources import Call, Conference, Conferencecall, ConferenceStatus, Recording
+from ..store.views import MAX_EVENTS, MAX_PAGE_SIZE, MAX_POSITION
 from . import examples
+from .answers import (
+    CallPage,
+    ConferencecallPage,
+    ConferencePage,
+    CreatedCalls,
+    EventPage,
+    Health,
+    Pong,
+    Readiness,
+    RecordingPage,
+)
 from .bodies import (
     Body,
     CreateCallsBody,
@@ -19,121 +31,10 @@ from .bodies import (
     UpdateConferenceBody,
 )
 
-PAGE_SIZE_MAX = 100
 PAGE_SIZE_DEFAULT = 10
-EVENTS_MAX = 1000
-"""Entries in one answer: at 2 KB each, an answer stays in the megabytes."""
 EVENTS_DEFAULT = 100
 WAIT_MAX_S = 60
 """How long a request may wait for events: below the idle limits of the usual proxies."""
-POSITION_MAX = 2**63 - 1
-
-
-class ConferencePage(msgspec.Struct, frozen=True, kw_only=True):
-    """One page of conferences, newest first."""
-
-    result: list[Conference]
-    next_page_token: str
-    """What to send as `page_token` for the next page; empty: this is the last one."""
-
-
-class ConferencecallPage(msgspec.Struct, frozen=True, kw_only=True):
-    """One page of conferencecalls, newest first."""
-
-    result: list[Conferencecall]
-    next_page_token: str
-    """What to send as `page_token` for the next page; empty: this is the last one."""
-
-
-class RecordingPage(msgspec.Struct, frozen=True, kw_only=True):
-    """One page of recordings, newest first."""
-
-    result: list[Recording]
-    next_page_token: str
-    """What to send as `page_token` for the next page; empty: this is the last one."""
-
-
-class CallPage(msgspec.Struct, frozen=True, kw_only=True):
-    """One page of calls, newest first."""
-
-    result: list[Call]
-    next_page_token: str
-    """What to send as `page_token` for the next page; empty: this is the last one."""
-
-
-class CreatedCalls(msgspec.Struct, frozen=True, kw_only=True):
-    """The calls that were started."""
-
-    calls: list[Call]
-    """One for each destination, in their order."""
-    groupcalls: list[Any] = []
-    """Always empty: no destination type rings a group."""
-
-
-AnyResource = Annotated[
-    Any,
-    msgspec.Meta(
-        extra_json_schema={
-            "anyOf": [
-                *(
-                    {"$ref": f"#/components/schemas/{kind.__name__}"}
-                    for kind in (Conference, Conferencecall, Call, Recording)
-                ),
-                {"type": "null"},
-            ]
-        }
-    ),
-]
-"""For the description only: answers are put together from JSON that is there already."""
-
-
-class LoggedEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that happened, with the resource as it was after it."""
-
-    position: int
-    """Place in the log, growing; not gapless for one reader."""
-    id: str
-    type: str
-    """What happened, such as `conferencecall_joined`."""
-    customer_id: str
-    conference_id: str
-    """The conference that it belongs to; the zero id: none."""
-    number: int
-    """Gapless from 1 within its conference; 0 for what belongs to none."""
-    tm: str
-    cause: str
-    """What brought it about, in words."""
-    data: AnyResource
-    """The resource after the change, if one was changed."""
-
-
-class EventPage(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened after a position, oldest first."""
-
-    result: list[LoggedEvent]
-    next_position: int
-    """What to send as `after` next time. Nothing is missed and nothing comes twice."""
-
-
-class Pong(msgspec.Struct, frozen=True, kw_only=True):
-    """The server answers."""
-
-    message: str = "pong"
-
-
-class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """The process is alive."""
-
-    status: str = "ok"
-    version: str
-
-
-class Readiness(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether calls can be taken."""
-
-    ready: bool
-    reasons: list[str]
-    """Why not, a sentence each."""
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,8 +72,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 PAGE = (
     Parameter(
         name="page_size",
-        description=f"How many at most, 1 to {PAGE_SIZE_MAX}.",
-        schema={"type": "integer", "minimum": 1, "maximum": PAGE_SIZE_MAX, "default": PAGE_SIZE_DEFAULT},
+        description=f"How many at most, 1 to {MAX_PAGE_SIZE}.",
+        schema={"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": PAGE_SIZE_DEFAULT},
     ),
     Parameter(
         name="page_token",
@@ -457,12 +358,12 @@ OPERATIONS: tuple[Operation, ...] = (
             Parameter(
                 name="after",
                 description="Position after which to read; 0: from the beginning.",
-                schema={"type": "integer", "minimum": 0, "maximum": POSITION_MAX, "default": 0},
+                schema={"type": "integer", "minimum": 0, "maximum": MAX_POSITION, "default": 0},
             ),
             Parameter(
                 name="limit",
-                description=f"How many at most, 1 to {EVENTS_MAX}.",
-                schema={"type": "integer", "minimum": 1, "maximum": EVENTS_MAX, "default": EVENTS_DEFAULT},
+                description=f"How many at most, 1 to {MAX_EVENTS}.",
+                schema={"type": "integer", "minimum": 1, "maximum": MAX_EVENTS, "default": EVENTS_DEFAULT},
             ),
             Parameter(
                 name="wait_s",
@@ -565,6 +466,3 @@ def error_codes(operation: Operation) -> list[str]:
     codes += operation.errors
     codes.append("internal_error")
     return list(dict.fromkeys(codes))
-
-
-assert set(LogEntry.__struct_fields__) < set(LoggedEvent.__struct_fields__)
