@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 from collections.abc import Sequence
 
 import msgspec
@@ -12,6 +13,9 @@ from .errors import AudioTooLarge, SpeechFailed, SpeechTimeout, SpeechUnavailabl
 _CHUNK = 65_536
 _COMPLAINT_MAX = 300
 """Characters of a program's last words that are passed on."""
+
+_END_TIMEOUT_S = 1.0
+"""After a kill there is nothing to wait for, unless a program has hidden a child from us."""
 
 
 class Program(msgspec.Struct, frozen=True):
@@ -64,13 +68,26 @@ async def run(program: Program, arguments: Sequence[str], given: bytes, *, limit
         raise SpeechTimeout(f"The program {program.name} took longer than {timeout_s:g} s.") from None
     finally:
         if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            await _end(process)
     if status != 0:
         words = " ".join(complaint.decode("utf-8", "replace").split())[:_COMPLAINT_MAX]
         raise SpeechFailed(f"The program {program.name} failed (status {status}{f': {words}' if words else ''}).")
     return said
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kills the program with all that it started. Its pipes are read to their end: asyncio waits for that as well."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_END_TIMEOUT_S):
+            while await process.stdout.read(_CHUNK):
+                pass
+            while await process.stderr.read(_CHUNK):
+                pass
+            await process.wait()
 
 
 async def _feed(pipe: asyncio.StreamWriter, given: bytes) -> None:
