@@ -39,7 +39,9 @@ fn serve(legs: &mut [Leg], room_size: usize, end: &AtomicBool) {
                     leg.peer = Some(peer);
                     Codec::Pcmu.decode(&buffer[12..length], &mut leg.pcm);
                 }
-                sum.iter_mut().zip(&leg.pcm).for_each(|(sum, said)| *sum += i32::from(*said));
+                sum.iter_mut()
+                    .zip(&leg.pcm)
+                    .for_each(|(sum, said)| *sum += i32::from(*said));
             }
             for leg in room {
                 let mut heard = [0; FRAME];
@@ -64,7 +66,10 @@ fn serve(legs: &mut [Leg], room_size: usize, end: &AtomicBool) {
 
 fn main() -> io::Result<()> {
     let argument = |number: usize, default: u64| {
-        std::env::args().nth(number).and_then(|text| text.parse().ok()).unwrap_or(default)
+        std::env::args()
+            .nth(number)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(default)
     };
     let legs = (argument(1, 1_000) as usize).min(MAX_LEGS);
     let room_size = (argument(2, 10) as usize).max(1);
@@ -79,7 +84,13 @@ fn main() -> io::Result<()> {
         traffic.add(socket.local_addr()?, room_size);
         let mut packet = [0; 12 + FRAME];
         packet[0] = 0x80;
-        served.push(Leg { socket, peer: None, pcm: [0; FRAME], packet, count: 0 });
+        served.push(Leg {
+            socket,
+            peer: None,
+            pcm: [0; FRAME],
+            packet,
+            count: 0,
+        });
     }
     let end = Arc::new(AtomicBool::new(false));
     let server = {
@@ -92,7 +103,9 @@ fn main() -> io::Result<()> {
     };
     let findings = traffic.run(Duration::from_secs(seconds));
     end.store(true, Ordering::Relaxed);
-    let cores = server.join().map_err(|_| io::Error::other("the server has panicked"))?;
+    let cores = server
+        .join()
+        .map_err(|_| io::Error::other("the server has panicked"))?;
     println!(
         "{{\"legs\": {legs}, \"room_size\": {room_size}, \"ucore_per_leg\": {:.1}, \"delay_ms_p50\": {:.2}, \
          \"delay_ms_p99\": {:.2}, \"packets_lost\": {}}}",

@@ -34,16 +34,27 @@ impl Server {
     fn connect(path: &str) -> io::Result<Server> {
         let stream = UnixStream::connect(path)?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        let mut server = Server { stream, received: Vec::new() };
-        server.send(&[Command::Hello { version: PROTOCOL_VERSION, engine: String::new(), acked: 0 }])?;
+        let mut server = Server {
+            stream,
+            received: Vec::new(),
+        };
+        server.send(&[Command::Hello {
+            version: PROTOCOL_VERSION,
+            engine: String::new(),
+            acked: 0,
+        }])?;
         server.frame()?;
         Ok(server)
     }
 
     fn send(&mut self, commands: &[Command]) -> io::Result<()> {
-        let packed: Result<Vec<Vec<u8>>, _> = commands.iter().map(rmp_serde::to_vec_named).collect();
+        let packed: Result<Vec<Vec<u8>>, _> =
+            commands.iter().map(rmp_serde::to_vec_named).collect();
         let mut frame = Vec::new();
-        wire::write_frame(&mut frame, packed.map_err(io::Error::other)?.iter().map(Vec::as_slice));
+        wire::write_frame(
+            &mut frame,
+            packed.map_err(io::Error::other)?.iter().map(Vec::as_slice),
+        );
         self.stream.write_all(&frame)
     }
 
@@ -53,7 +64,11 @@ impl Server {
             match wire::next_frame(&mut self.received) {
                 Ok(Some(frame)) => return Ok(frame),
                 Ok(None) => {}
-                Err(_) => return Err(io::Error::other("the engine sends a frame that is too long")),
+                Err(_) => {
+                    return Err(io::Error::other(
+                        "the engine sends a frame that is too long",
+                    ));
+                }
             }
             match self.stream.read(&mut chunk)? {
                 0 => return Err(io::Error::other("the engine has closed the connection")),
@@ -74,7 +89,9 @@ impl Server {
     }
 
     fn stats(&mut self) -> io::Result<(Vec<LegStats>, EngineStats)> {
-        self.send(&[Command::GetStats { request: id("load") }])?;
+        self.send(&[Command::GetStats {
+            request: id("load"),
+        }])?;
         self.until(|event| match event {
             Event::Stats { legs, engine, .. } => Some((legs, engine)),
             _ => None,
@@ -104,13 +121,28 @@ fn offer(address: SocketAddr) -> String {
 }
 
 fn port_of(sdp: &str) -> Option<u16> {
-    sdp.lines().find_map(|line| line.strip_prefix("m=audio ")?.split(' ').next()?.parse().ok())
+    sdp.lines().find_map(|line| {
+        line.strip_prefix("m=audio ")?
+            .split(' ')
+            .next()?
+            .parse()
+            .ok()
+    })
 }
 
 /// Opens the legs and lets them join their rooms.
-fn set_up(server: &mut Server, traffic: &mut Traffic, legs: usize, room_size: usize) -> io::Result<()> {
+fn set_up(
+    server: &mut Server,
+    traffic: &mut Traffic,
+    legs: usize,
+    room_size: usize,
+) -> io::Result<()> {
     let rooms = legs.div_ceil(room_size);
-    let open: Vec<Command> = (0..rooms).map(|room| Command::OpenRoom { room: room_id(room) }).collect();
+    let open: Vec<Command> = (0..rooms)
+        .map(|room| Command::OpenRoom {
+            room: room_id(room),
+        })
+        .collect();
     server.send(&open)?;
     for first in (0..legs).step_by(LEGS_PER_FRAME) {
         let numbers = first..(first + LEGS_PER_FRAME).min(legs);
@@ -118,7 +150,11 @@ fn set_up(server: &mut Server, traffic: &mut Traffic, legs: usize, room_size: us
         for number in numbers.clone() {
             let (leg, room) = (leg_id(number), room_id(number / room_size));
             let sdp = Some(offer(traffic.address(number)?));
-            commands.push(Command::OpenLeg { leg: leg.clone(), sdp, room_hint: Some(room.clone()) });
+            commands.push(Command::OpenLeg {
+                leg: leg.clone(),
+                sdp,
+                room_hint: Some(room.clone()),
+            });
             commands.push(Command::Join { leg, room });
         }
         server.send(&commands)?;
@@ -144,22 +180,41 @@ fn set_up(server: &mut Server, traffic: &mut Traffic, legs: usize, room_size: us
 fn cpu_s(pid: &str) -> io::Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name of the program may hold anything; what counts comes after its parenthesis.
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
-    Ok(fields.filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / CLOCK_TICKS)
+    let fields = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .skip(11)
+        .take(2);
+    Ok(fields
+        .filter_map(|field| field.parse::<f64>().ok())
+        .sum::<f64>()
+        / CLOCK_TICKS)
 }
 
 fn resident_bytes(pid: &str) -> io::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    Ok(line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(0.0) * 1024.0)
+    Ok(line
+        .and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok())
+        .unwrap_or(0.0)
+        * 1024.0)
 }
 
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().collect();
     let option = |name: &str| {
-        arguments.iter().position(|argument| argument == name).and_then(|at| arguments.get(at + 1))
+        arguments
+            .iter()
+            .position(|argument| argument == name)
+            .and_then(|at| arguments.get(at + 1))
     };
-    let number = |name: &str, default| option(name).and_then(|text| text.parse().ok()).unwrap_or(default);
+    let number = |name: &str, default| {
+        option(name)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(default)
+    };
     let (Some(socket), Some(pid)) = (option("--socket"), option("--pid")) else {
         return Err(io::Error::other("give --socket PATH and --pid PID"));
     };
@@ -181,7 +236,8 @@ fn main() -> io::Result<()> {
     let (legs_after, after) = server.stats()?;
     let memory = resident_bytes(pid)? - empty;
 
-    let total = |stats: &[LegStats], what: fn(&LegStats) -> u64| stats.iter().map(what).sum::<u64>();
+    let total =
+        |stats: &[LegStats], what: fn(&LegStats) -> u64| stats.iter().map(what).sum::<u64>();
     let grown = |what: fn(&LegStats) -> u64| total(&legs_after, what) - total(&legs_before, what);
     println!(
         "{{\"legs\": {legs}, \"room_size\": {room_size}, \"seconds\": {seconds}, \"cores\": {cores:.3}, \
@@ -206,7 +262,11 @@ fn main() -> io::Result<()> {
         after.tick_us_p99,
         memory / legs as f64,
     );
-    let close: Vec<Command> = (0..legs).map(|number| Command::CloseLeg { leg: leg_id(number) }).collect();
+    let close: Vec<Command> = (0..legs)
+        .map(|number| Command::CloseLeg {
+            leg: leg_id(number),
+        })
+        .collect();
     server.send(&close)?;
     let mut closed = 0;
     server.until(|event| {
@@ -214,6 +274,12 @@ fn main() -> io::Result<()> {
         (closed == legs).then_some(())
     })?;
     let rooms = 0..legs.div_ceil(room_size);
-    server.send(&rooms.map(|room| Command::CloseRoom { room: room_id(room) }).collect::<Vec<_>>())?;
+    server.send(
+        &rooms
+            .map(|room| Command::CloseRoom {
+                room: room_id(room),
+            })
+            .collect::<Vec<_>>(),
+    )?;
     server.send(&[Command::Ack { seq: u64::MAX }])
 }

@@ -175,6 +175,7 @@ impl Worker {
     /// Runs until it is told to shut down.
     pub fn run(mut self) {
         sys::exact_timers();
+        sys::hurry();
         let mut tick = 0;
         loop {
             if self.is_idle() {

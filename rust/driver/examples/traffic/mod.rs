@@ -175,10 +175,19 @@ impl Traffic {
     }
 
     fn listen(&mut self, receiver: &mut sys::Receiver) {
-        let Traffic { sockets, phones, by_port, bursts, delays_ms, .. } = self;
+        let Traffic {
+            sockets,
+            phones,
+            by_port,
+            bursts,
+            delays_ms,
+            ..
+        } = self;
         for socket in sockets {
             receiver.drain(socket.as_fd(), |packet, source, arrival| {
-                let Some(number) = by_port[usize::from(source.port())] else { return };
+                let Some(number) = by_port[usize::from(source.port())] else {
+                    return;
+                };
                 if packet.len() != 12 + FRAME {
                     return;
                 }
@@ -200,7 +209,8 @@ impl Traffic {
                     (waited, phone.seat > 0, bursts[phone.room], arrival)
                 {
                     let into_packet = first as f64 / 8.0;
-                    delays_ms.push(arrival.saturating_sub(begin).as_secs_f64() * 1000.0 + into_packet);
+                    delays_ms
+                        .push(arrival.saturating_sub(begin).as_secs_f64() * 1000.0 + into_packet);
                 }
             });
         }
