@@ -27,7 +27,6 @@ HEADERS = {
     "cache-control": "no-cache",
 }
 
-_VERBS = ("get", "post", "put", "delete")
 _STATUSES = {
     400: "The request is wrong in itself",
     401: "Who are you?",
@@ -70,7 +69,7 @@ def reference(document: Json) -> bytes:
         )
         for tag in tags
     )
-    nav += _nav_group("Bodies and resources", [(f"schema-{name}", name) for name in schemas])
+    nav += f'<div class="schemas">{_nav_group("Bodies and resources", [(f"schema-{name}", name) for name in schemas])}</div>'
     return _page("Plenary API", document["info"]["version"], nav, "".join(parts))
 
 
@@ -126,7 +125,7 @@ def _nav_group(title: str, links: list[tuple[str, str]]) -> str:
 
 
 def _operations(document: Json) -> list[tuple[str, str, Json]]:
-    return [(verb, path, item[verb]) for path, item in document["paths"].items() for verb in _VERBS if verb in item]
+    return [(verb, path, made) for path, item in document["paths"].items() for verb, made in item.items()]
 
 
 def _operation(verb: str, path: str, operation: Json) -> str:
