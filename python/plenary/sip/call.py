@@ -30,10 +30,11 @@ from plenary.sip.events import (
     SipEvent,
 )
 from plenary.sip.header import quote
-from plenary.sip.message import Request, Response, number_of
+from plenary.sip.message import Response
 from plenary.sip.sent_invite import SentInvite, authorization
 from plenary.sip.sent_invite import Stage as Sent
 from plenary.sip.served_invite import ServedInvite
+from plenary.sip.session_timer import SessionTimer
 from plenary.sip.stack import ALLOW, SDP, Stack, readable, sdp_of
 from plenary.sip.timers import Timer
 from plenary.sip.transaction import Transaction
@@ -51,15 +52,6 @@ OFFER_WAIT_S: Final = 60.0
 
 MAX_OFFER_RETRIES: Final = 5
 """How often an offer that met the peer's (491) is made again."""
-
-MIN_SESSION_S: Final = 90
-"""The shortest session interval there is (RFC 4028 section 5)."""
-
-DEFAULT_SESSION_S: Final = 1800
-"""The interval for a peer that wants a session timer and names none (RFC 4028 section 4)."""
-
-MAX_SESSION_S: Final = 86_400
-"""The longest that is waited for a refresh."""
 
 
 class Phase(StrEnum):
@@ -103,10 +95,10 @@ class Call:
         self.bye: Transaction | None = None
         self.bye_owed = False
         self.bye_challenges = 0
-        self.session_s = 0
+        self.session_timer = SessionTimer(stack, self)
         self.farewell: tuple[tuple[str, str], ...] = ()
 
-    # Verbs
+    # Verbs; none is called once the call is ENDING
 
     def ring(self, now: float) -> None:
         """180 Ringing."""
@@ -122,7 +114,7 @@ class Call:
         """200 to the peer's first INVITE."""
         served = self._first_served("answer")
         self.phase = Phase.CONFIRMED
-        served.accept(sdp, self.session_headers(served.request, now), now)
+        served.accept(sdp, self.session_timer.accept(served.request, now), now)
         self.changed()
 
     def refuse(self, status: int, reason: str, now: float) -> None:
@@ -142,10 +134,8 @@ class Call:
                 assert self.sent is not None
                 self.sent.cancel(now)
                 self.end("cancel", now)
-            case Phase.CONFIRMED:
-                self.leave("bye", now)
             case _:
-                pass
+                self.leave("bye", now)
 
     def invite(self, sdp: str | None, now: float) -> None:
         """Sends the first INVITE."""
@@ -155,8 +145,6 @@ class Call:
 
     def acknowledge(self, sdp: str | None, now: float) -> None:
         """ACK with our answer to the offer in the peer's 2xx."""
-        if self.phase is Phase.ENDING:
-            return
         if self.sent is None or self.sent.stage is not Sent.OWES_ACK:
             raise WrongState(f"acknowledge while no offer of a 2xx waits for its answer ({self.phase})")
         self.stack.timers.stop(self, Timer.ACKNOWLEDGE_WAIT)
@@ -172,11 +160,11 @@ class Call:
             update, self.update = self.update, None
             self.dialog.refresh_target(update.request)
             self.stack.timers.stop(self, Timer.ANSWER_WAIT)
-            headers = (ALLOW, *self.session_headers(update.request, now))
+            headers = (ALLOW, *self.session_timer.accept(update.request, now))
             self.respond(update, 200, now, contact=self.contact, headers=headers, sdp=sdp)
         elif self.served is not None and self.served.is_pending:
             self.dialog.refresh_target(self.served.request)
-            self.served.accept(sdp, self.session_headers(self.served.request, now), now)
+            self.served.accept(sdp, self.session_timer.accept(self.served.request, now), now)
         self.changed()
 
     def refuse_offer(self, status: int, now: float) -> None:
@@ -188,8 +176,6 @@ class Call:
 
     def send_offer(self, sdp: str | None, now: float) -> None:
         """re-INVITE with our offer, or for the peer's (None)."""
-        if self.phase is Phase.ENDING:
-            return
         if self.phase is not Phase.CONFIRMED:
             raise WrongState(f"send_offer while {self.phase}")
         if self.is_offered or self.waiting is not None or (self.sent is not None and self.sent.is_pending):
@@ -279,21 +265,6 @@ class Call:
             self._try_waiting(now)
         elif self.bye_owed:
             self._send_bye(now)
-
-    def session_headers(self, request: Request, now: float) -> tuple[tuple[str, str], ...]:
-        """What a 2xx says about the session timer, if the peer insists on one: that refreshing is up to the peer
-        (RFC 4028 section 9). Starts to wait for the refresh."""
-        if "timer" not in request.require and not self.session_s:
-            return ()
-        asked = number_of((request.get("session-expires") or "").partition(";")[0].strip())
-        self.session_s = min(asked or self.session_s or DEFAULT_SESSION_S, MAX_SESSION_S)
-        self.await_refresh(now)
-        return (("Require", "timer"), ("Session-Expires", f"{self.session_s};refresher=uac"))
-
-    def await_refresh(self, now: float) -> None:
-        """Waits for the peer to refresh the session, if it said that it would."""
-        if self.session_s:
-            self.stack.timers.set(self, Timer.SESSION, now + max(self.session_s, MIN_SESSION_S))
 
     def end(self, reason: EndReason, now: float) -> None:
         """Tells that the call is over; what is left is between us and the peer."""
@@ -513,7 +484,7 @@ class Call:
         assert self.bye is not None
         request, self.bye = self.bye.request, None
         if self.is_caller and not self.bye_challenges:
-            header = authorization(self.stack, "BYE", request.uri_text, response)
+            header = authorization(self.stack, request, response)
             if header is not None:
                 self.bye_challenges += 1
                 self._send_bye(now, (header,))

@@ -120,11 +120,10 @@ class SentInvite:
 
         Only for calls that we made: a phone that called us has no business to ask for our password.
         """
-        credentials = self._stack.config.outgoing
-        call = self._call
-        if credentials is None or not call.is_caller or self.is_cancelled or self.challenges >= MAX_CHALLENGES:
+        assert self.request is not None
+        if not self._call.is_caller or self.is_cancelled or self.challenges >= MAX_CHALLENGES:
             return False
-        header = authorization(self._stack, "INVITE", self._uri_text(), response, self._body())
+        header = authorization(self._stack, self.request, response)
         if header is None:
             return False
         self.challenges += 1
@@ -191,18 +190,8 @@ class SentInvite:
         )
         return self._stack.send(request, destination)
 
-    def _uri_text(self) -> str:
-        assert self.request is not None
-        return self.request.uri_text
 
-    def _body(self) -> bytes:
-        assert self.request is not None
-        return self.request.body
-
-
-def authorization(
-    stack: Stack, method: str, uri_text: str, response: Response, body: bytes = b""
-) -> tuple[str, str] | None:
+def authorization(stack: Stack, request: Request, response: Response) -> tuple[str, str] | None:
     """The header that answers a 401 or 407; None without credentials for its realm."""
     credentials = stack.config.outgoing
     if credentials is None or response.status not in (401, 407):
@@ -216,6 +205,12 @@ def authorization(
     if credentials.realm is not None:
         challenges = tuple(one for one in challenges if f"realm={quote(credentials.realm)}" in one)
     value = authorize(
-        method, uri_text, challenges, credentials.user, credentials.password, cnonce=stack.ids(), body=body
+        request.method,
+        request.uri_text,
+        challenges,
+        credentials.user,
+        credentials.password,
+        cnonce=stack.ids(),
+        body=request.body,
     )
     return None if value is None else (answers, value)

@@ -121,7 +121,7 @@ def save(call: Call) -> bytes:
             bye_owed=call.bye_owed,
             bye_challenges=call.bye_challenges,
             waiting=None if waiting is None else (waiting.sdp, waiting.tries),
-            session_s=call.session_s,
+            session_s=call.session_timer.interval_s,
             farewell=list(call.farewell),
         )
     )
@@ -140,14 +140,14 @@ def load(stack: Stack, handle: str, data: bytes, now: float) -> None:
     call.is_caller = saved.is_caller
     call.bye_owed = saved.bye_owed
     call.bye_challenges = saved.bye_challenges
-    call.session_s = saved.session_s
+    call.session_timer.interval_s = saved.session_s
     call.farewell = tuple(saved.farewell)
     stack.add(call)
     if saved.invite_cseq is not None:
         call.invite_key = (call.dialog.call_id, call.dialog.remote_tag or "", saved.invite_cseq)
         stack.invites[call.invite_key] = call
     if call.phase is Phase.CONFIRMED:
-        call.await_refresh(now)
+        call.session_timer.start(now)
     if saved.served is not None and messages.served is not None:
         _load_served(call, saved.served, messages.served, messages.served_response, now)
     if saved.sent is not None and messages.sent is not None:

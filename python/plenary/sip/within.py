@@ -116,7 +116,7 @@ def _on_update(call: Call, transaction: Transaction, request: Request, now: floa
     sent = call.sent
     if sdp_of(request) is None:
         call.dialog.refresh_target(request)
-        headers = (ALLOW, *call.session_headers(request, now))
+        headers = (ALLOW, *call.session_timer.accept(request, now))
         call.respond(transaction, 200, now, contact=call.contact, headers=headers)
     elif call.phase is Phase.OUTGOING or call.our_2xx_offers or (sent is not None and not sent.is_done):
         _refuse(call, transaction, 491, now)
