@@ -1,12 +1,13 @@
 """The event log, read from any point, and the long poll."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from plenary.api import handlers
 
-from .fake import BOB, BOBS_KEY, Client, FakeServer
+from .fake import ANNS_KEY, BOB, BOBS_KEY, Client, FakeServer
 
 PATH = "/v1.0/events"
 
@@ -78,6 +79,40 @@ def test_a_server_that_is_about_to_end_ends_the_long_polls(client: Client, serve
     server.on_wait = ending
     assert client.get(f"{PATH}?wait_s=60").json()["result"] == []
     assert len(server.waits) == 1
+
+
+def test_a_reader_who_has_gone_is_not_waited_for(client: Client, server: FakeServer):
+    cancelled: list[str] = []
+
+    async def for_ever(_timeout_s: float) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append("the wait")
+            raise
+
+    async def scene() -> int:
+        server.on_wait = for_ever
+        messages = iter([{"type": "http.request"}, {"type": "http.disconnect"}])
+        status = 0
+
+        async def receive() -> dict[str, Any]:
+            return next(messages)
+
+        async def send(message: dict[str, Any]) -> None:
+            nonlocal status
+            status = message.get("status", status)
+
+        scope = {
+            "type": "http", "http_version": "1.1", "method": "GET", "path": PATH, "raw_path": PATH.encode(),
+            "root_path": "", "scheme": "http", "query_string": b"wait_s=60&token=" + ANNS_KEY.encode(), "headers": [],
+        }  # fmt: skip
+        await client.app(scope, receive, send)
+        await asyncio.sleep(0)
+        return status
+
+    assert asyncio.run(scene()) == 200
+    assert cancelled == ["the wait"]
 
 
 @pytest.mark.parametrize(

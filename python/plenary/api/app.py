@@ -11,7 +11,7 @@ anything else sees it, so that no log line of any server can hold it.
 import os
 import re
 from collections.abc import Awaitable, Callable
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote_plus
 
@@ -29,7 +29,7 @@ from .deps import ApiDeps
 from .handlers import Answer, Asked, Handlers
 from .operations import OPERATIONS, Operation, ids_of
 from .problems import CATALOGUE, Problem
-from .reply import FileReply, Reply
+from .reply import FileReply, Reply, disconnected
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
@@ -228,7 +228,8 @@ def _endpoint(operation: Operation, handler: Callable[[Asked], Awaitable[Answer]
         if decoder is not None:
             raw = await _body(request.receive, headers.get("content-length", ""))
             body = decode.decode(raw, headers.get("content-type", ""), decoder, required=operation.body_required)
-        return Asked(customer=customer, id=id, query=query, body=body, headers=headers)
+        gone = partial(disconnected, request.receive)
+        return Asked(customer=customer, id=id, query=query, body=body, headers=headers, disconnected=gone)
 
     async def endpoint(request: Request[Any, Any, Any]) -> ASGIResponse:
         exchange: Exchange = cast(Any, request.scope)["plenary"]

@@ -69,7 +69,8 @@ def reference(document: Json) -> bytes:
         )
         for tag in tags
     )
-    nav += f'<div class="schemas">{_nav_group("Bodies and resources", [(f"schema-{name}", name) for name in schemas])}</div>'
+    shown = _nav_group("Bodies and resources", [(f"schema-{name}", name) for name in schemas])
+    nav += f'<div class="schemas">{shown}</div>'
     return _page("Plenary API", document["info"]["version"], nav, "".join(parts))
 
 

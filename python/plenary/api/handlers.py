@@ -3,8 +3,9 @@
 By the time it is asked, the request has been checked and its customer is known.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -41,6 +42,8 @@ class Asked:
     body: Body | None = None
     headers: dict[str, str] = field(default_factory=dict[str, str])
     """Names in lower case."""
+    disconnected: Callable[[], Awaitable[None]]
+    """Returns once nobody waits for the answer any more."""
 
     def body_as(self, kind: type[B]) -> B:
         assert isinstance(self.body, kind)
@@ -218,25 +221,24 @@ class Handlers:
                 )
             self._long_polls[asked.customer] += 1
             try:
-                rows = await self._wait(asked.customer, after, limit, conference, wait_s)
+                rows = await self._wait(asked, after, limit, conference, wait_s)
             finally:
                 self._long_polls[asked.customer] -= 1
         return logged(rows, after)
 
     async def _wait(
-        self, customer: str, after: int, limit: int, conference: str | None, wait_s: float
+        self, asked: Asked, after: int, limit: int, conference: str | None, wait_s: float
     ) -> list[tuple[int, bytes]]:
         """The log's end is looked at before each read, so that nothing is written unseen between read and wait."""
         log, clock = self._deps.log, self._deps.clock
         deadline = clock() + wait_s
         while True:
             seen = log.position()
-            rows = await self._views.events(customer, after, limit, conference)
+            rows = await self._views.events(asked.customer, after, limit, conference)
             left_s = deadline - clock()
             if rows or left_s <= 0:
                 return rows
-            await log.wait(seen, left_s)
-            if log.position() <= seen:
+            if await either(log.wait(seen, left_s), asked.disconnected()) or log.position() <= seen:
                 return []
 
     # --- Server --------------------------------------------------------------------------------------------------
@@ -257,6 +259,19 @@ class Handlers:
         result = await self._deps.ask(build)
         assert not isinstance(result, list)
         return result
+
+
+async def either(first: Awaitable[None], second: Awaitable[None]) -> bool:
+    """Waits until one of the two returns, and cancels the other. True if it was only the second."""
+    tasks = [asyncio.ensure_future(first), asyncio.ensure_future(second)]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if tasks[0].done():
+            tasks[0].result()
+        return not tasks[0].done()
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def page_of(query: Query) -> Page:

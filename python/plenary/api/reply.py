@@ -40,7 +40,7 @@ class FileReply(ASGIResponse):
         self._length = length
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        gone: asyncio.Future[Any] = asyncio.ensure_future(_disconnected(receive))
+        gone: asyncio.Future[Any] = asyncio.ensure_future(disconnected(receive))
         try:
             headers = self.encode_headers()
             await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
@@ -56,7 +56,7 @@ class FileReply(ASGIResponse):
             await self._file.close()
 
 
-async def _disconnected(receive: "Receive") -> None:
+async def disconnected(receive: "Receive") -> None:
     """Returns when the client has gone. (A body that a GET carries is of no interest.)"""
     while (await receive())["type"] != "http.disconnect":
         pass
