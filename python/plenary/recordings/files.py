@@ -26,7 +26,7 @@ DATA_MAX = 0xFFFF_FFFF - HEADER_BYTES
 """Bytes of sound that a WAV header can tell: three days."""
 
 PARTS_MAX = 256
-"""Parts of a recording that are read: as many files are open meanwhile. An engine that fails more often has no sound."""
+"""Parts of a recording that are read: as many files are open meanwhile. No engine should fail more often."""
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _PART = re.compile(r"[1-9][0-9]{0,5}\.wav", re.ASCII)
@@ -68,7 +68,7 @@ class OpenRecording:
         return (self.size - HEADER_BYTES) // 2 * 1000 // RATE
 
     def read(self, offset: int, length: int) -> bytes:
-        """`length` bytes from `offset`, fewer at the end. What the disk has lost since it was opened reads as silence."""
+        """`length` bytes from `offset`, fewer at the end. What the disk has lost meanwhile reads as silence."""
         assert offset >= 0
         assert length >= 0
         end = min(offset + length, self.size)

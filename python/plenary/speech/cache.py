@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .errors import AudioMalformed
 from .sound import RATE, Sound
-from .wav import Encoding, parse, write
+from .wav import parse, write
 
 DISK_MAX_BYTES = 512 * 1024 * 1024
 """Nine hours of sound."""
@@ -100,10 +100,9 @@ class SoundCache:
         path = self._path(key)
         try:
             file = path.read_bytes()
-            wav = parse(file)
-            ours = (wav.rate, wav.channels, wav.encoding) == (RATE, 1, Encoding.PCM_S16)
-            if ours and file[:_HEADER] == write(Sound(RATE, wav.data))[:_HEADER]:
-                return Sound(RATE, wav.data)
+            sound = Sound(RATE, parse(file).data)
+            if file == write(sound):
+                return sound
         except (OSError, AudioMalformed):
             pass
         self._sizes.pop(key, None)
