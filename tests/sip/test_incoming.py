@@ -317,3 +317,14 @@ def test_a_session_timer_that_is_only_offered_is_not_taken():
     _, ok = bench.established(headers=("Supported: timer", "Session-Expires: 90"))
     assert ok.get("session-expires") is None
     assert bench.until(10_000) == []
+
+
+def test_a_session_timer_starts_with_the_answer():
+    """RFC 4028 section 9: an UPDATE before it starts none."""
+    bench = Bench()
+    (ringing,) = bench.do("ring", bench.incoming())
+    timer = ("Require: timer", "Session-Expires: 90")
+    (ok,) = bench.take(bench.within("UPDATE", ringing, 2, headers=timer))
+    assert ok.get("session-expires") is None
+    bench.until(1000)
+    assert "Ended" not in bench.story

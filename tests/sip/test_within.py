@@ -164,6 +164,45 @@ def test_hanging_up_answers_what_was_pending_with_487():
     assert shown(bench.do("hang_up", call)) == ["487 UPDATE", "BYE"]
 
 
+@pytest.mark.parametrize("status", [200, 487])
+def test_an_offer_of_ours_that_is_answered_after_we_hung_up_is_only_acknowledged(status):
+    """RFC 3261 section 15: a BYE may be sent while an INVITE is under way."""
+    bench = Bench()
+    call, _ = bench.established()
+    (invite,) = bench.do("send_offer", call, OTHER_SDP)
+    (bye,) = bench.do("hang_up", call)
+    bench.take(bench.reply(bye, 200, tag=None))
+    assert shown(bench.take(bench.reply(invite, status, tag=None, body=SDP))) == ["ACK"]
+    assert (bench.endpoint.calls, bench.saved) == (0, {})
+    assert bench.story[-1] == "Ended"
+
+
+@pytest.mark.parametrize("by", ["phone", "us"])
+def test_an_offer_of_ours_that_is_never_answered_is_forgotten_after_the_end(by):
+    bench = Bench()
+    call, ok = bench.established()
+    (invite,) = bench.do("send_offer", call, OTHER_SDP)
+    bench.take(bench.reply(invite, 100, tag=None))
+    if by == "us":
+        (bye,) = bench.do("hang_up", call)
+        bench.take(bench.reply(bye, 200, tag=None))
+    else:
+        bench.take(bench.within("BYE", ok, 2))
+    assert bench.endpoint.calls == 1
+    bench.until(70)
+    assert (bench.endpoint.calls, bench.endpoint.transactions, bench.saved) == (0, 0, {})
+
+
+def test_a_re_invite_of_ours_whose_cancel_is_not_answered_either_ends_the_call():
+    """RFC 3261 section 9.1: 64*T1 after the CANCEL the INVITE is over, as if by 408."""
+    bench = Bench()
+    call, _ = bench.established()
+    (invite,) = bench.do("send_offer", call, OTHER_SDP)
+    bench.take(bench.reply(invite, 100, tag=None))
+    bench.until(93)
+    assert bench.told(Ended).reason == "transport"
+
+
 # We change the session
 
 

@@ -58,6 +58,7 @@ class Timers(Generic[Owner]):
         mine[timer] = at
         self._count += 1
         heapq.heappush(self._heap, (at, self._count, owner, timer))
+        self._shrink()
 
     def stop(self, owner: Owner, timer: Timer) -> None:
         """Takes the timer away, if it runs."""

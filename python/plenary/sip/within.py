@@ -116,8 +116,8 @@ def _on_update(call: Call, transaction: Transaction, request: Request, now: floa
     sent = call.sent
     if sdp_of(request) is None:
         call.dialog.refresh_target(request)
-        headers = (ALLOW, *call.session_timer.accept(request, now))
-        call.respond(transaction, 200, now, contact=call.contact, headers=headers)
+        refreshed = call.session_timer.accept(request, now) if call.phase is Phase.CONFIRMED else ()
+        call.respond(transaction, 200, now, contact=call.contact, headers=(ALLOW, *refreshed))
     elif call.phase is Phase.OUTGOING or call.our_2xx_offers or (sent is not None and not sent.is_done):
         _refuse(call, transaction, 491, now)
     elif call.phase is Phase.INCOMING or call.is_offered:
