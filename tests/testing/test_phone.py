@@ -34,7 +34,7 @@ async def test_keys_are_heard_as_keys_and_in_order():
         await ann.call(bob.uri)
         await ann.press("12#", duration_ms=40)
         await asyncio.sleep(0.05)
-        assert bob.rtp_digits == "12#"
+        assert bob.voice.digits == "12#"
 
 
 @pytest.mark.parametrize("offers", [True, False], ids=["early offer", "late offer"])
@@ -106,7 +106,7 @@ async def test_sound_keeps_its_pace():
     """Packets leave every 20 ms on the whole, whatever the loop's timers do."""
     async with Phone("ann") as ann, Phone("bob", answers=True) as bob:
         await ann.call(bob.uri)
-        start, sent = time.monotonic(), ann.packets_sent
+        start, sent = time.monotonic(), ann.voice.packets_sent
         await asyncio.sleep(0.5)
         expected = (time.monotonic() - start) / 0.02
-        assert abs(ann.packets_sent - sent - expected) <= 2
+        assert abs(ann.voice.packets_sent - sent - expected) <= 2

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from plenary.testing import level_dbfs, mixed, onset_s, silence, tone, tone_level_dbfs, tones_in
 from plenary.testing.g711 import decode, encode
-from plenary.testing.phone import PhoneError, read_wav
 from plenary.testing.tones import SILENCE_DBFS, steepest_step
+from plenary.testing.voice import PhoneError, read_wav
 
 SCALE = [440, 650, 910, 1170, 1490]
 

@@ -11,7 +11,6 @@ If the engine dies it is started again, more slowly each time; if it dies too of
 import asyncio
 import contextlib
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -119,9 +118,10 @@ class EngineProcess:
     async def stop(self) -> None:
         """Shuts the engine down, if there is one: its recordings are closed, its calls fall silent."""
         running = self._read_running()
-        await _tell_to_shut_down(self.socket)
         if running is not None and _is_engine(running.pid, self.socket):
             await _end(running.pid)
+        else:
+            await _tell_to_shut_down(self.socket)
         self._reap()
         self._running_file.unlink(missing_ok=True)
 
@@ -262,10 +262,13 @@ async def _tell_to_shut_down(socket: Path) -> None:
 
 
 async def _end(pid: int) -> None:
-    """Waits for the process to end, and kills it if it does not."""
+    """Asks the process to end (to the engine SIGTERM is a shutdown), and kills it if it does not."""
     try:
+        os.kill(pid, signal.SIGTERM)
         async with asyncio.timeout(STOP_TIMEOUT_S):
             await _ended(pid)
+    except ProcessLookupError:
+        return
     except TimeoutError:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -281,9 +284,8 @@ async def _ended(pid: int) -> None:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     try:
-        if not select.select([descriptor], [], [], 0)[0]:
-            loop.add_reader(descriptor, ended.set)
-            await ended.wait()
+        loop.add_reader(descriptor, ended.set)
+        await ended.wait()
     finally:
         loop.remove_reader(descriptor)
         os.close(descriptor)

@@ -13,6 +13,8 @@ from ..media.process import EngineProcess, EngineSettings
 PATIENCE_S = 3.0
 """What takes longer than this on one machine does not come."""
 
+RETRY_S = 0.01
+
 E = TypeVar("E", bound=wire.EngineEvent)
 
 
@@ -120,7 +122,7 @@ class EngineClient:
 @contextlib.asynccontextmanager
 async def engine_client(path: Path, engine: str = "", acked: int = 0) -> AsyncGenerator[EngineClient]:
     """Connects as a server that knows `engine` and has acknowledged its events up to `acked`."""
-    reader, writer = await asyncio.open_unix_connection(str(path))
+    reader, writer = await _connected(path)
     client = EngineClient(reader, writer)
     reading = asyncio.create_task(client.read())
     try:
@@ -132,3 +134,13 @@ async def engine_client(path: Path, engine: str = "", acked: int = 0) -> AsyncGe
         reading.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await reading
+
+
+async def _connected(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """An engine that is just starting has its socket a moment before it listens."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            try:
+                return await asyncio.open_unix_connection(str(path))
+            except ConnectionRefusedError:
+                await asyncio.sleep(RETRY_S)

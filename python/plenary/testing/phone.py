@@ -17,33 +17,19 @@ import functools
 import ipaddress
 import secrets
 import socket
-import wave
-from array import array
-from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
 from ..sip import events as sip
 from ..sip.config import Credentials, Datagram, EndpointConfig
 from ..sip.endpoint import Endpoint
-from . import g711, sdp
-from .rtp import FRAME_S, FRAME_SAMPLES, TELEPHONE_EVENT, Heard, Reception, RtpReceiver, RtpSender
-from .rtp import digit_payloads as key_payloads
-from .sdp import Media
-from .tones import RATE_HZ, Pcm, tone
+from . import sdp
+from .rtp import TELEPHONE_EVENT, Heard, Reception
+from .tones import Pcm
+from .voice import NotInCall, Packets, PhoneError, Voice, finish
 
 ANSWER_TIMEOUT_S = 35.0
 """Longer than a SIP transaction (RFC 3261 timer B): who waits for an answer waits at most this long."""
-KEY_PAUSE_FRAMES = 5
-"""Silence between two keys: 100 ms."""
-CATCH_UP_S = 0.5
-"""A phone that could not run for longer than this does not send what it missed."""
-_SILENCE = array("h", bytes(2 * FRAME_SAMPLES))
-
-
-class PhoneError(Exception):
-    """A phone cannot do what it was asked to."""
 
 
 class CallRefused(PhoneError):
@@ -53,10 +39,6 @@ class CallRefused(PhoneError):
         super().__init__(f"{status} {reason}")
         self.status = status
         self.reason = reason
-
-
-class NotInCall(PhoneError):
-    """There is no call to do that with."""
 
 
 class Phone:
@@ -79,12 +61,8 @@ class Phone:
         self.name = name
         self.ringing = asyncio.Event()
         """The phone that was called rings, or this one does."""
-        self.said_at: float | None = None
-        """When the first packet of what was last said has left."""
         self.digits = ""
-        """Keys that came by INFO; those by RTP are in `rtp_digits`."""
-        self.direction = "inactive"
-        """What this phone may do, by the last offer and answer (RFC 3264)."""
+        """Keys that came by INFO; those by RTP are in `voice.digits`."""
         self._host = host
         self._codecs = codecs
         self._password = password
@@ -96,29 +74,14 @@ class Phone:
         self._changed: asyncio.Future[None] | None = None
         self._ended: asyncio.Future[str] | None = None
         self._version = 0
-        self._peer: Media | None = None
-        self._codec = codecs[0]
-        self._sender = RtpSender(secrets.randbits(32))
-        self._receiver = RtpReceiver()
-        self._voice: Pcm = array("h")
-        self._voice_at = 0
-        self._voice_loops = False
-        self._voice_done: asyncio.Future[None] | None = None
-        self._keys: deque[tuple[bytes, bool] | None] = deque()
-        self._key_timestamp = 0
-        self._keys_done: asyncio.Future[None] | None = None
-        self._tick_at: float | None = None
-        self._tick_timer: asyncio.TimerHandle | None = None
         self._sip_timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._sip, _ = await self._loop.create_datagram_endpoint(
-            lambda: _Packets(self._on_sip), local_addr=(self._host, 0)
+            lambda: Packets(self._on_sip), local_addr=(self._host, 0)
         )
-        self._rtp, _ = await self._loop.create_datagram_endpoint(
-            lambda: _Packets(self._on_rtp), local_addr=(self._host, 0)
-        )
+        self.voice = await Voice.open(self._host)
         config = EndpointConfig(
             host=self._host,
             port=_port(self._sip),
@@ -141,17 +104,6 @@ class Phone:
     def uri(self) -> str:
         """Where this phone can be called."""
         return f"sip:{self.name}@{self._host}:{_port(self._sip)}"
-
-    @property
-    def rtp_address(self) -> tuple[str, int]:
-        return self._host, _port(self._rtp)
-
-    @property
-    def server_rtp_address(self) -> tuple[str, int]:
-        """Where this phone sends its sound."""
-        if self._peer is None:
-            raise NotInCall("nobody has told where to send sound")
-        return self._peer.host, self._peer.port
 
     @property
     def in_call(self) -> bool:
@@ -211,62 +163,46 @@ class Phone:
 
     def vanish(self) -> None:
         """As if its cable was pulled: sends and hears nothing any more."""
-        for timer in (self._tick_timer, self._sip_timer):
-            if timer is not None:
-                timer.cancel()
-        self._tick_at = None
+        if self._sip_timer is not None:
+            self._sip_timer.cancel()
         self._sip.close()
-        self._rtp.close()
+        self.voice.close()
 
     # --- Sound
+
+    @property
+    def said_at(self) -> float | None:
+        """When the first packet of what was last said has left."""
+        return self.voice.said_at
+
+    @property
+    def direction(self) -> str:
+        """What this phone may do, by the last offer and answer (RFC 3264)."""
+        return self.voice.direction
 
     def say(self, sound: "Pcm | float | Path", loop: bool = False) -> "asyncio.Future[None]":
         """Says it from the next packet on, in place of what it said before; the future is done when it is said.
 
         `sound`: samples at 8 kHz, a WAV file of such, or a whole number of Hz for a tone without end.
         """
-        if isinstance(sound, Path):
-            self._voice, self._voice_loops = read_wav(sound), loop
-        elif isinstance(sound, int | float):
-            self._voice, self._voice_loops = tone(sound, 1.0), True
-        else:
-            self._voice, self._voice_loops = sound, loop
-        self._voice_at, self.said_at = 0, None
-        _finish(self._voice_done)
-        self._voice_done = self._loop.create_future()
-        return self._voice_done
+        return self.voice.say(sound, loop)
 
     def be_quiet(self) -> None:
         """Says nothing any more, but sends packets of silence."""
-        self.say(array("h"))
+        self.voice.be_quiet()
 
     async def press(self, digits: str, duration_ms: int = 100) -> None:
         """Presses keys one after the other (RFC 4733); returns when they are sent."""
-        if self._peer is None or self._peer.telephone_event is None:
-            raise NotInCall("nobody here takes keys by RTP")
-        for digit in digits:
-            self._keys.extend(key_payloads(digit, duration_ms))
-            self._keys.extend([None] * KEY_PAUSE_FRAMES)
-        self._keys_done = self._loop.create_future()
-        await self._keys_done
+        await self.voice.press(digits, duration_ms)
 
     def heard(self) -> Heard:
         """All that was heard in this call."""
-        return self._receiver.heard()
-
-    @property
-    def rtp_digits(self) -> str:
-        """Keys that came by RTP."""
-        return self._receiver.digits
+        return self.voice.heard()
 
     @property
     def reception(self) -> Reception:
         """How well the packets came."""
-        return self._receiver.reception()
-
-    @property
-    def packets_sent(self) -> int:
-        return self._sender.sent
+        return self.voice.reception
 
     # --- Signalling
 
@@ -275,7 +211,7 @@ class Phone:
         self.ringing.clear()
         self._ended = self._loop.create_future()
         self._answered = self._loop.create_future()
-        self._receiver = RtpReceiver()
+        self.voice.forget()
         self.digits = ""
         return self._answered
 
@@ -311,19 +247,17 @@ class Phone:
 
     def _describe(self, direction: str) -> str:
         self._version += 1
-        return Media(*self.rtp_address, self._codecs, TELEPHONE_EVENT, direction).write(self._version)
+        return self.voice.media(self._codecs, direction).write(self._version)
 
     def _accept(self, offer: str) -> str | None:
         """My answer to the peer's offer, None if I can't."""
-        mine = Media(*self.rtp_address, self._codecs)
         try:
             peer = sdp.read(offer)
-            answer = sdp.answer(mine, peer)
+            answer = sdp.answer(self.voice.media(self._codecs), peer)
         except sdp.BadSdp:
             return None
         self._version += 1
-        self._receiver.telephone_event = answer.telephone_event or TELEPHONE_EVENT
-        self._use(peer, answer.codecs[0])
+        self.voice.use(peer, answer.codecs[0], answer.telephone_event or TELEPHONE_EVENT)
         return answer.write(self._version)
 
     def _apply(self, answer: str | None) -> None:
@@ -331,14 +265,7 @@ class Phone:
         if answer is None:
             return
         peer = sdp.read(answer)
-        self._use(peer, peer.codecs[0])
-
-    def _use(self, peer: Media, codec: str) -> None:
-        self._peer, self._codec = peer, codec
-        self.direction = sdp.MIRRORED[peer.direction]
-        if self._tick_at is None:
-            self._tick_at = self._loop.time()
-            self._tick()
+        self.voice.use(peer, peer.codecs[0])
 
     def _on_sip(self, data: bytes, source: tuple[str, int]) -> None:
         self._endpoint.receive(data, source, self._loop.time())
@@ -391,14 +318,14 @@ class Phone:
                 self._confirm(event)
             case sip.Acked():
                 self._apply(event.sdp)
-                _finish(self._answered)
+                finish(self._answered)
             case sip.Offered():
                 self._answer_offer(event)
             case sip.OfferAnswered():
                 self._apply(event.sdp)
-                _finish(self._changed)
+                finish(self._changed)
             case sip.OfferRefused():
-                _finish(self._changed, CallRefused(event.status, "the peer refused our offer"))
+                finish(self._changed, CallRefused(event.status, "the peer refused our offer"))
             case sip.Digit():
                 self.digits += event.digit
             case sip.Refused():
@@ -417,7 +344,7 @@ class Phone:
                 self._endpoint.hang_up(event.call, self._loop.time())
                 return
             self._endpoint.acknowledge(event.call, answer, self._loop.time())
-        _finish(self._answered)
+        finish(self._answered)
 
     def _answer_offer(self, event: sip.Offered) -> None:
         answer = self._describe("sendrecv") if event.sdp is None else self._accept(event.sdp)
@@ -427,92 +354,12 @@ class Phone:
             self._endpoint.answer_offer(event.call, answer, self._loop.time())
 
     def _over(self, reason: str, error: CallRefused) -> None:
-        self._call = self._peer = None
-        self.direction = "inactive"
-        self._tick_at = None
-        if self._tick_timer is not None:
-            self._tick_timer.cancel()
-        self._keys.clear()
-        _finish(self._keys_done)
-        _finish(self._answered, error)
-        _finish(self._changed, error)
+        self._call = None
+        self.voice.stop()
+        finish(self._answered, error)
+        finish(self._changed, error)
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(reason)
-
-    # --- Media
-
-    def _on_rtp(self, data: bytes, source: tuple[str, int]) -> None:
-        del source
-        if self._call is not None:
-            self._receiver.receive(data, self._loop.time())
-
-    def _tick(self) -> None:
-        """Sends one packet, and comes again 20 ms after it should have come."""
-        if self._tick_at is None:
-            return
-        if self.direction in ("sendrecv", "sendonly") and self._peer is not None:
-            self._send_frame(self._peer)
-        self._sender.advance()
-        self._tick_at += FRAME_S
-        if self._loop.time() - self._tick_at > CATCH_UP_S:
-            self._tick_at = self._loop.time()
-        self._tick_timer = self._loop.call_at(self._tick_at, self._tick)
-
-    def _send_frame(self, peer: Media) -> None:
-        key = self._keys.popleft() if self._keys else None
-        if key is not None and peer.telephone_event is not None:
-            payload, first = key
-            self._key_timestamp = self._sender.timestamp if first else self._key_timestamp
-            packet = self._sender.packet(peer.telephone_event, payload, first, self._key_timestamp)
-        else:
-            if not self._keys:
-                _finish(self._keys_done)
-            packet = self._sender.packet(sdp.TYPES[self._codec], g711.encode(self._codec, self._next_frame()))
-        self._rtp.sendto(packet, (peer.host, peer.port))
-
-    def _next_frame(self) -> Pcm:
-        if not self._voice:
-            _finish(self._voice_done)
-            return _SILENCE
-        if self.said_at is None:
-            self.said_at = self._loop.time()
-        frame = self._voice[self._voice_at : self._voice_at + FRAME_SAMPLES]
-        self._voice_at += FRAME_SAMPLES
-        if len(frame) < FRAME_SAMPLES:
-            if self._voice_loops:
-                self._voice_at = FRAME_SAMPLES - len(frame)
-                frame += self._voice[: self._voice_at]
-            else:
-                self._voice = array("h")
-                _finish(self._voice_done)
-            frame += _SILENCE[len(frame) :]
-        return frame
-
-
-class _Packets(asyncio.DatagramProtocol):
-    def __init__(self, on_packet: Callable[[bytes, tuple[str, int]], None]) -> None:
-        self._on_packet = on_packet
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        self._on_packet(data, addr[:2])
-
-
-def read_wav(path: Path) -> Pcm:
-    """The samples of a WAV file. Raises PhoneError unless it is mono, 8 kHz, 16 bit."""
-    with wave.open(str(path), "rb") as file:
-        if (file.getnchannels(), file.getframerate(), file.getsampwidth()) != (1, RATE_HZ, 2):
-            raise PhoneError(f"{path} is not mono, {RATE_HZ} Hz, 16 bit")
-        return array("h", file.readframes(file.getnframes()))
-
-
-def _finish(future: "asyncio.Future[None] | None", error: Exception | None = None) -> None:
-    if future is None or future.done():
-        return
-    if error is None:
-        future.set_result(None)
-    else:
-        future.set_exception(error)
-        future.exception()  # who does not wait for it need not hear of it
 
 
 def _port(transport: asyncio.DatagramTransport) -> int:
