@@ -14,7 +14,7 @@ from plenary.speech.errors import (
     SpeechTimeout,
     SpeechUnavailable,
 )
-from plenary.speech.espeak import EspeakNg, languages_in
+from plenary.speech.espeak import EspeakNg, languages_in, missing_programs
 from plenary.speech.program import Program, run
 from plenary.speech.sound import Sound
 
@@ -135,6 +135,14 @@ def test_a_missing_program_is_told_with_the_package_that_brings_it():
         SpeechUnavailable, match=r"no-such-program is not installed on the server: apt install espeak-ng"
     ):
         asyncio.run(speaker.speak(HELLO, "neutral", "en"))
+
+
+def test_at_the_start_every_missing_program_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert [sentence.split(":")[1] for sentence in missing_programs()] == [
+        " apt install espeak-ng.",
+        " apt install sox.",
+    ]
 
 
 def test_a_program_that_can_not_be_started_is_told(tmp_path: Path):

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from plenary.core.changes import Changes, Row
 from plenary.core.ids import ZERO_ID
+from plenary.core.resources import Call, Conference
 from plenary.store.errors import DiskFull
 from plenary.store.store import EnginePosition, Saved, Store
 
@@ -42,6 +43,13 @@ def test_what_has_ended_is_not_loaded_but_still_read(store: Store, customer: str
     store.commit(rows(room, live=False, state=b""))
     assert store.load().rows == []
     assert msgspec.json.decode(store.views.conference(customer, room.id))["id"] == room.id
+
+
+def test_a_resource_is_found_by_id_also_when_it_has_ended(store: Store, customer: str):
+    room = conference(customer)
+    store.commit(rows(room, live=False))
+    assert store.find(Conference, room.id) == room
+    assert store.find(Call, room.id) is None
 
 
 def test_the_later_of_two_changes_of_a_row_in_one_transaction_stands(store: Store, customer: str):

@@ -6,9 +6,10 @@ voice, made only of what espeak-ng itself listed, and fixed words.
 
 import asyncio
 import re
+import shutil
 
 from ..core.limits import TEXT_MAX
-from .convert import to_telephone
+from .convert import SOX, to_telephone
 from .errors import SpeechFailed, SpeechRefused
 from .program import Program, run
 from .sound import RATE, SOUND_MAX_S, Sound, levelled, trimmed
@@ -46,6 +47,15 @@ def languages_in(listing: str) -> dict[str, str]:
             if _LANGUAGE.fullmatch(tag):
                 found.setdefault(tag.lower(), tag)
     return found
+
+
+def missing_programs() -> list[str]:
+    """What this package needs and the machine does not have: a sentence each, for the start of the server."""
+    return [
+        f"The program {program.name} is not installed: apt install {program.package}."
+        for program in (ESPEAK_NG, SOX)
+        if shutil.which(program.name) is None
+    ]
 
 
 class EspeakNg:

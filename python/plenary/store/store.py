@@ -213,7 +213,10 @@ class Store:
             rows: list[Row] = []
             for kind, table in _TABLES.items():
                 live = sa.select(table.c.body, table.c.state).where(sa.text("live = 1")).order_by(table.c.tm_create)
-                rows += [self._row(kind, body, state) for body, state in connection.execute(live)]
+                rows += [
+                    Row(resource=self._resource(kind, body), state=state, live=True)
+                    for body, state in connection.execute(live)
+                ]
             numbers: dict[str, int] = {row[0]: row[1] for row in connection.execute(_NUMBERS)}
             dialogs: list[tuple[str, bytes]] = [(row[0], row[1]) for row in connection.execute(_DIALOGS)]
             position = connection.execute(
@@ -227,7 +230,7 @@ class Store:
         table = _TABLES[kind]
         with told_as_store_errors(str(self.path)), self._readers.connect() as connection:
             body = connection.execute(sa.select(table.c.body).where(table.c.id == id)).scalar()
-        return None if body is None else msgspec.json.decode(body, type=kind)
+        return None if body is None else self._resource(kind, body)
 
     def prune(self, now: float, keep_s: float = KEEP_EVENTS_S, keep: int = KEEP_EVENTS) -> int:
         """Forgets the oldest entries of the log: older than `keep_s`, or more than `keep` in number.
@@ -305,9 +308,9 @@ class Store:
         if gone:
             connection.execute(_DELETE_DIALOG, gone)
 
-    def _row(self, kind: type[Resource], body: bytes, state: bytes) -> Row:
+    def _resource(self, kind: type[R], body: bytes) -> R:
         try:
-            return Row(resource=msgspec.json.decode(body, type=kind), state=state, live=True)
+            return msgspec.json.decode(body, type=kind)
         except msgspec.DecodeError as error:
             raise DatabaseCorrupt(
                 f"The database {self.path} holds a {kind.__name__.lower()} that can't be read ({error}):"
