@@ -377,6 +377,18 @@ def test_other_infos_are_no_digits(content_type, body, status):
     assert "Digit" not in bench.story
 
 
+def test_a_digit_of_ours_is_an_info():
+    bench = Bench()
+    call, _ = bench.established()
+    (info,) = bench.do("send_digit", call, "#", 120)
+    assert (info.method, info.content_type) == ("INFO", "application/dtmf-relay")
+    assert info.body == b"Signal=#\r\nDuration=120\r\n"
+    bench.take(bench.reply(info, 415, tag=None))
+    assert bench.story == ["Invited", "Acked"]
+    with pytest.raises(WrongState):
+        bench.do("send_digit", call, "55", 120)
+
+
 def test_options_within_a_call_say_what_we_can():
     """RFC 3261 section 11.2."""
     bench = Bench()

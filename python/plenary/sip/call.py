@@ -185,6 +185,19 @@ class Call:
         self.changed()
         self._try_waiting(now)
 
+    def send_digit(self, digit: str, duration_ms: int, now: float) -> None:
+        """INFO with one key. What the phone says to it is of no interest."""
+        if self.phase is not Phase.CONFIRMED:
+            raise WrongState(f"send_digit while {self.phase}")
+        request, destination = self.dialog.request(
+            "INFO",
+            self.stack.via(),
+            body=f"Signal={digit}\r\nDuration={duration_ms}\r\n",
+            content_type="application/dtmf-relay",
+        )
+        self.stack.transactions.request(request, destination, None, now)
+        self.changed()
+
     # What the verbs and the requests of the peer share
 
     @property

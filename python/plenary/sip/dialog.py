@@ -105,7 +105,8 @@ class Dialog:
         cseq: int | None = None,
         contact: str | None = None,
         headers: Iterable[tuple[str, HeaderValue]] = (),
-        sdp: str | None = None,
+        body: str | None = None,
+        content_type: str = "application/sdp",
     ) -> tuple[Request, Address]:
         """Builds a request within the dialog, and where it goes (section 12.2.1.1).
 
@@ -133,8 +134,8 @@ class Dialog:
             routes=routes,
             contact=contact,
             headers=headers,
-            content_type=None if sdp is None else "application/sdp",
-            body=b"" if sdp is None else sdp.encode(),
+            content_type=None if body is None else content_type,
+            body=b"" if body is None else body.encode(),
         )
         return request, self.flow or next_hop(hop)
 

@@ -196,6 +196,13 @@ class Endpoint:
         if (found := self._call(call)) is not None:
             found.refuse_offer(status, now)
 
+    def send_digit(self, call: str, digit: str, duration_ms: int, now: float) -> None:
+        """Presses one key of 0-9 * # A-D at the peer, by INFO (application/dtmf-relay). Not repeated after a restart."""
+        if len(digit) != 1 or digit not in "0123456789*#ABCD":
+            raise WrongState(f"{digit!r} is no key")
+        if (found := self._call(call)) is not None:
+            found.send_digit(digit, duration_ms, now)
+
     def _target(self, text: str) -> SipUri:
         """The URI to call, if it can be called."""
         uri = parse_uri(text)

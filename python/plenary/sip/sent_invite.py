@@ -90,7 +90,7 @@ class SentInvite:
             self._stack.via(),
             contact=self._call.contact,
             headers=(ALLOW, SUPPORTED, *self.credentials),
-            sdp=self.sdp,
+            body=self.sdp,
         )
         self.is_proceeding = False
         self.transaction = self._stack.transactions.request(self.request, self.destination, self, now)
@@ -186,7 +186,7 @@ class SentInvite:
     def _send_ack(self, dialog: Dialog, sdp: str | None) -> Datagram:
         assert self.request is not None
         request, destination = dialog.request(
-            "ACK", self._stack.via(), cseq=self.request.cseq.number, headers=self.credentials, sdp=sdp
+            "ACK", self._stack.via(), cseq=self.request.cseq.number, headers=self.credentials, body=sdp
         )
         return self._stack.send(request, destination)
 
