@@ -1,6 +1,6 @@
 //! One media thread: owns an engine, the sockets of its legs, and the tick.
 //!
-//! The thread wakes every 5 ms by an absolute grid of time. It reads what waits in its sockets, lets the
+//! The thread wakes every 2.5 ms by an absolute grid of time. It reads what waits in its sockets, lets the
 //! engine mix the phase that is due, and sends. Between two of these it does its jobs: batches of commands,
 //! legs to hand over to another thread. Nobody holds a lock that a tick could wait for; jobs come and notices
 //! go through queues.
