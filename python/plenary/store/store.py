@@ -19,7 +19,7 @@ from . import database, migrations, tables
 from .errors import DatabaseCorrupt, StoreError, told_as_store_errors
 from .views import Views
 
-R = TypeVar("R", Conference, Conferencecall, Call, Recording)
+R = TypeVar("R", bound=Resource)
 
 KEEP_EVENTS_S = 30 * 24 * 3600.0
 """How long entries of the log are kept: longer than any reader should be away."""
