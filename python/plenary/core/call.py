@@ -229,7 +229,7 @@ class CallMachine:
             case SdpAnswered():
                 self.session.answered(event.sdp)
             case SdpRefused():
-                self.session.refused()
+                self.session.refused(event.status)
             case CallAcked():
                 self._acked(event.sdp)
             case CallRinging():
@@ -412,7 +412,7 @@ class CallMachine:
             self._change("put on hold by the phone" if held else "resumed by the phone", on_hold=held)
 
     def media_failed(self, reason: str) -> None:
-        if self.state.acked and self.state.started:
+        if self.state.session.recoveries:
             self.log("media_lost", f"its media cannot be set up again: {reason}")
             self.let_go("media_lost", f"media lost: {reason}", "media_lost")
         else:

@@ -125,9 +125,9 @@ class ConferenceMachine:
 
     # --- Its life ------------------------------------------------------------------------------------------------
 
-    def room_opened(self) -> None:
-        """The engine is there."""
-        if self.takes_joiners:
+    def engine_back(self, *, held: bool) -> None:
+        """The engine is there; `held`: it has the room already."""
+        if self.takes_joiners and not held:
             self._world.do(OpenRoom(conference=self.id))
         if self.resource.status is ConferenceStatus.STARTING:
             self._to(ConferenceStatus.PROGRESSING)

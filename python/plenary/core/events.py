@@ -313,7 +313,7 @@ class HangUpCall(Request, frozen=True, kw_only=True):
 # --- The server itself ---------------------------------------------------------------------------------------------
 
 
-class ServerStopping(Event):
+class ServerStopping(Event, frozen=True, kw_only=True):
     """The server was told to end: every call is let go, recordings are closed, nothing new begins.
 
     Conferences stay as they are; the next server goes on with them.

@@ -136,8 +136,10 @@ class RecordingMachine:
             state.running = False
             state.written_ms += event.duration_ms
             self._change(duration_ms=state.written_ms)
-        if event.reason in PART_OVER and not state.stop_reason:
-            self._world.log("media_lost", self.resource, state.conference, "the media engine ended; a new part follows")
+        call = self._world.calls.get(self.resource.reference_id)
+        leg_lost = event.reason == "leg_closed" and call is not None and call.live
+        if (event.reason in PART_OVER or leg_lost) and not state.stop_reason:
+            self._world.log("media_lost", self.resource, state.conference, "its part is over; a new one follows")
             return
         reason = state.stop_reason or END_REASONS.get(event.reason, event.reason)
         if event.reason == "disk_error":

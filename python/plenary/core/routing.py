@@ -17,18 +17,23 @@ def is_id(text: str) -> bool:
     return _UUID.fullmatch(text) is not None
 
 
+def is_alias(text: str) -> bool:
+    """True for what can be an alias, taken or not."""
+    return 0 < len(text) <= ALIAS_MAX and _ALIAS.fullmatch(text) is not None and not is_id(text)
+
+
 def check_aliases(aliases: list[str], path: str) -> None:
     """Raises `Invalid` that names the alias at fault."""
     if len(aliases) > ALIASES_MAX:
         raise Invalid("too_many_aliases", f"A conference has at most {ALIASES_MAX} aliases.", path)
     for place, alias in enumerate(aliases):
         here = f"{path}/{place}"
-        if not 0 < len(alias) <= ALIAS_MAX or not _ALIAS.fullmatch(alias):
+        if is_id(alias):
+            raise Invalid("bad_alias", "An alias cannot have the form of an id.", here)
+        if not is_alias(alias):
             raise Invalid(
                 "bad_alias", f"An alias is 1 to {ALIAS_MAX} letters, digits or characters of ._+*#~!=&$-.", here
             )
-        if is_id(alias):
-            raise Invalid("bad_alias", "An alias cannot have the form of an id.", here)
         if alias in aliases[:place]:
             raise Invalid("bad_alias", "This alias is in the list twice.", here)
 

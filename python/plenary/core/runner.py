@@ -36,6 +36,9 @@ from .variables import DIGITS
 if TYPE_CHECKING:
     from .call import CallMachine
 
+LEADS_ELSEWHERE = frozenset({"branch", "condition_variable", "conference_join", "goto"})
+"""Actions whose failing leaves the flow without a way to go on."""
+
 CLOSED = "This conference has ended. Good bye."
 FULL = "This conference is full. Please try again later. Good bye."
 BUSY = "The line is busy. Please try again later. Good bye."
@@ -296,8 +299,7 @@ class Runner:
             try:
                 running: Any = prepare_action(action, state.flow.variables)
             except (Invalid, BadOption) as error:
-                self.note(str(error))
-                outcome = DONE
+                outcome = Failed(str(error), fatal=action.type in LEADS_ELSEWHERE)
                 continue
             state.running = running
             outcome = running.start(self)

@@ -57,9 +57,11 @@ class Exchange(StrEnum):
     """The leg is being made anew: the engine makes our offer for a re-INVITE."""
     REOFFERED = "reoffered"
     """The phone has our re-INVITE."""
+    BACKING_OFF = "backing_off"
+    """The phone refused it, because its own was under way (491): once more in a moment."""
 
 
-OF_ENGINE = frozenset(Exchange) - {Exchange.IDLE, Exchange.OFFERED, Exchange.REOFFERED}
+OF_ENGINE = frozenset(Exchange) - {Exchange.IDLE, Exchange.OFFERED, Exchange.REOFFERED, Exchange.BACKING_OFF}
 """Exchanges in which the engine is to move."""
 
 AFTER: dict[tuple[Exchange, type[Event]], Exchange] = {
@@ -72,6 +74,13 @@ AFTER: dict[tuple[Exchange, type[Event]], Exchange] = {
     **{(exchange, LegRefused): Exchange.IDLE for exchange in OF_ENGINE},
 }
 """What the engine's answers lead to. What is not listed is an answer to a repeated command, and ignored."""
+
+RECOVERY = frozenset({Exchange.RECOVERING, Exchange.REOFFERED, Exchange.BACKING_OFF})
+"""Our own re-INVITE is under way."""
+
+GLARE_WAIT_S = 2.1
+"""How long to wait after a 491: the shortest time of one who made the call, longer than of one who did not (RFC 3261
+section 14.1)."""
 
 HELD = frozenset({"recvonly", "inactive"})
 """Directions, seen from us, in which the phone does not want to hear us: it is on hold."""
@@ -199,7 +208,7 @@ class Session:
         state = self.state
         if not self._owner.engine_ready or state.stale:
             self._refuse(500)
-        elif state.exchange in (Exchange.RECOVERING, Exchange.REOFFERED) or state.queued:
+        elif state.exchange in RECOVERY or state.queued:
             self._refuse(491)
         elif state.exchange is not Exchange.IDLE:
             state.queued, state.next_offer = True, sdp
@@ -224,9 +233,13 @@ class Session:
         if self.state.exchange in (Exchange.OFFERED, Exchange.REOFFERED):
             self._apply(sdp)
 
-    def refused(self) -> None:
+    def refused(self, status: int) -> None:
         """The phone refused our re-INVITE."""
-        if self.state.exchange is Exchange.REOFFERED:
+        if self.state.exchange is not Exchange.REOFFERED:
+            return
+        if status == 491:
+            self.state.exchange, self.state.deadline = Exchange.BACKING_OFF, self._owner.now + GLARE_WAIT_S
+        else:
             self._failed("lost")
 
     # --- What the engine says ------------------------------------------------------------------------------------
@@ -266,8 +279,10 @@ class Session:
             self._restore()
 
     def fire(self) -> None:
-        """The engine has taken too long."""
-        if self._owner.engine_ready or not self._owner.told:
+        """The engine has taken too long, or the time to back off is over."""
+        if self.state.exchange is Exchange.BACKING_OFF:
+            self.recover()
+        elif self._owner.engine_ready or not self._owner.told:
             self._failed("no_answer")
         else:
             self.state.deadline = self._owner.now + self._owner.engine_wait_s

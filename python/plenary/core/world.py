@@ -7,7 +7,7 @@ machine is done: so no machine is ever entered twice, and a conference of a thou
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from .commands import Command
@@ -112,6 +112,3 @@ class World:
                 data=resource,
             )
         )
-
-    def restore_numbers(self, numbers: Mapping[str, int]) -> None:
-        self.numbers.update(numbers)

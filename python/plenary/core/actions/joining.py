@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..commands import Tone
 from ..events import Event, PlayEnded
 from ..ids import ZERO_ID
-from ..routing import is_id
+from ..routing import is_alias, is_id
 from ..variables import has_reference
 from .base import WAIT, BadOption, Option, Outcome, Running, Seat
 
@@ -18,13 +18,13 @@ RINGBACK_PAUSE_S = 4.0
 
 class ConferenceJoinOption(Option, frozen=True, kw_only=True):
     conference_id: str
-    """An id; after substitution, an alias will do as well."""
+    """An id or an alias."""
 
     def check(self) -> None:
         if has_reference(self.conference_id):
             return
-        if not is_id(self.conference_id) or self.conference_id == ZERO_ID:
-            raise BadOption("conference_id", "The id of a conference is a UUID.")
+        if self.conference_id == ZERO_ID or not (is_id(self.conference_id) or is_alias(self.conference_id)):
+            raise BadOption("conference_id", "Which conference? Its id, or one of its aliases.")
 
 
 class ConferenceJoin(Running, tag="conference_join", kw_only=True):
