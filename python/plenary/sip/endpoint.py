@@ -197,7 +197,7 @@ class Endpoint:
             found.refuse_offer(status, now)
 
     def send_digit(self, call: str, digit: str, duration_ms: int, now: float) -> None:
-        """Presses one key of 0-9 * # A-D at the peer, by INFO (application/dtmf-relay). Not repeated after a restart."""
+        """Presses a key of 0-9 * # A-D, by INFO (application/dtmf-relay). Not sent again after a restart."""
         if len(digit) != 1 or digit not in "0123456789*#ABCD":
             raise WrongState(f"{digit!r} is no key")
         if (found := self._call(call)) is not None:
