@@ -639,3 +639,57 @@ pub fn tone(spec: &ToneSpec) -> Result<Sound, &'static str> {
         spec.level_dbfs as f32,
     )))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::leg::Entropy;
+
+    fn id(name: &str) -> Id {
+        Id::new(name).expect("an id")
+    }
+
+    #[test]
+    fn a_leg_whose_code_panics_is_closed_and_its_room_goes_on() {
+        let inactivity = InactivityLimits {
+            first: Duration::MAX,
+            later: Duration::MAX,
+        };
+        let public_address = IpAddr::from([192, 0, 2, 1]);
+        let mut engine = Engine::new(Config {
+            public_address,
+            inactivity,
+        });
+        let entropy = Entropy {
+            ssrc: 1,
+            seq: 1,
+            timestamp: 1,
+            session_id: 1,
+        };
+        engine.handle(Command::OpenRoom { room: id("room") }, Duration::ZERO);
+        for name in ["bad", "good"] {
+            engine
+                .open_leg(&id(name), None, 10_000, entropy, Duration::ZERO)
+                .expect("a leg");
+            engine.handle(
+                Command::Join {
+                    leg: id(name),
+                    room: id("room"),
+                },
+                Duration::ZERO,
+            );
+        }
+        let bad = engine.leg_key(&id("bad")).expect("a leg");
+        let outcome = engine
+            .legs
+            .guard(bad, |_| panic!("a mistake of ours, on purpose"));
+        assert!(outcome.is_none());
+        (0..PHASES).for_each(|phase| engine.tick(phase, Duration::ZERO));
+        assert!(engine.leg_key(&id("bad")).is_none() && engine.leg_key(&id("good")).is_some());
+        let of_bad =
+            |event: &&Event| matches!(event, Event::LegClosed { leg, .. } if *leg == id("bad"));
+        assert_eq!(engine.output().events.iter().filter(of_bad).count(), 1);
+        assert_eq!(engine.output().closed, [bad]);
+        assert_eq!(engine.stats().len(), 1);
+    }
+}
