@@ -27,8 +27,8 @@ KEEP_EVENTS_S = 30 * 24 * 3600.0
 KEEP_EVENTS = 5_000_000
 """How many at most: about 5 GB."""
 
-PRUNED_AT_ONCE = 2_000
-"""Entries that one `prune` deletes at most: a few milliseconds in which nothing else can be written."""
+PRUNED_AT_ONCE = 500
+"""Entries that one `prune` deletes at most: about 5 ms in which nothing else can be written."""
 
 MAX_KEY = 512
 """Characters of an access key: bounds the work for a stranger's."""
