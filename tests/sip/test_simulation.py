@@ -133,3 +133,25 @@ def test_a_crash_after_any_commit_loses_no_call_and_ends_none_twice(seed):
     """The same, while both processes die again and again, after the commit and before the datagrams leave."""
     ann, bob, _ = simulate(seed, crashes=0.1)
     check(ann, bob)
+
+
+def test_offers_that_cross_give_way_to_each_other():
+    """RFC 3261 section 14.1: both get 491; the side that was called tries again first, and the caller's offer, now of
+    an older session, is given back to its server."""
+
+    def decide(node: Node, event, now: float) -> None:
+        if isinstance(event, Invited):
+            node.endpoint.answer(event.call, "v=0", now)
+        elif isinstance(event, Offered):
+            node.endpoint.answer_offer(event.call, f"to {event.sdp}", now)
+
+    ann, bob = Node("ann", ("10.0.0.1", 5060), decide=decide), Node("bob", ("10.0.0.2", 5060), decide=decide)
+    link = Link(ann, bob)
+    link.at(0.0, lambda now: ann.endpoint.invite("c1", "sip:x@10.0.0.2", "v=0", "", now))
+    link.at(1.0, lambda now: ann.endpoint.send_offer("c1", "ann's", now))
+    link.at(1.0, lambda now: bob.endpoint.send_offer(bob.events[0].call, "bob's", now))
+    link.run_until(10.0)
+    assert sum(first == "SIP/2.0 491 Request Pending [INVITE]" for _, _, first in link.sent) == 2
+    assert ann.story == ["Answered", "OfferRefused", "Offered"]
+    assert bob.story == ["Invited", "Acked", "OfferAnswered"]
+    assert bob.events[-1].sdp == "to bob's"

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 from phone import Bench
+from torture.cases import ACCEPT, CASES, DROP, Case
 
 MESSAGES = Path(__file__).parents[3] / "shared" / "data" / "rfc4475"
 
-pytestmark = pytest.mark.skipif(not MESSAGES.is_dir(), reason="the RFC 4475 messages are not beside this repository")
+needs_messages = pytest.mark.skipif(
+    not MESSAGES.is_dir(), reason="the RFC 4475 messages are not beside this repository"
+)
 
 TAKEN = "Invited"
 DROPPED = None
@@ -31,25 +34,43 @@ VERDICTS = {
     "test": DROPPED,
 }  # fmt: skip
 
+OUTCOMES = {
+    "3.1.1.1": 481, "3.1.1.2": 501, "3.1.1.3": TAKEN, "3.1.1.4": 405, "3.1.1.5": 501, "3.1.1.6": 200, "3.1.1.7": TAKEN,
+    "3.1.1.8": 405, "3.1.1.9": 200, "3.1.1.10": 200, "3.1.1.11": 405, "3.1.1.12": DROPPED, "3.1.1.13": DROPPED,
+    "3.1.2.12": TAKEN, "3.2.1": 200, "3.3.2": 416, "3.3.3": 416, "3.3.4": 405, "3.3.5": 420, "3.3.6": 415, "3.3.7": 405,
+    "3.3.10": DROPPED, "3.3.11": 200, "3.3.12": 405, "3.3.13": 405, "3.3.14": 405, "3.3.15": 406, "3.4.1": TAKEN,
+}  # fmt: skip
+"""What becomes of those of our own messages that parse, by the section whose difficulty they have."""
 
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.section} {case.name}")
+def test_a_message_of_our_own_with_the_same_difficulty(case: Case):
+    expected = {ACCEPT: OUTCOMES.get(case.section), DROP: DROPPED}.get(case.verdict, case.verdict)
+    check(case.data, expected)
+
+
+@needs_messages
 @pytest.mark.parametrize("name", VERDICTS)
 def test_torture_message(name):
-    bench, expected = Bench(), VERDICTS[name]
-    answers = bench.throw((MESSAGES / f"{name}.dat").read_bytes(), ("192.0.2.1", 5060))
-    if isinstance(expected, int):
-        assert answers == [expected]
-        assert bench.story == []
-    else:
-        assert answers == []
-        assert bench.story == ([TAKEN] if expected else [])
+    check((MESSAGES / f"{name}.dat").read_bytes(), VERDICTS[name])
+
+
+def check(data: bytes, expected: int | str | None) -> None:
+    """A number is the status of the answer. What is not taken leaves nothing behind."""
+    bench = Bench()
+    answers = bench.throw(data, ("192.0.2.1", 5060))
+    assert answers == ([expected] if isinstance(expected, int) else [])
+    assert bench.story == ([TAKEN] if expected == TAKEN else [])
     if expected != TAKEN:
         assert (bench.endpoint.calls, bench.endpoint.transactions) == (0, 0)
 
 
+@needs_messages
 def test_every_torture_message_has_a_verdict():
     assert {path.stem for path in MESSAGES.glob("*.dat")} == set(VERDICTS)
 
 
+@needs_messages
 @pytest.mark.parametrize("name", ["regaut01", "escnull", "dblreq", "unksm2", "cparam01", "regescrt"])
 def test_a_registration_is_challenged_where_callers_are(name):
     """RFC 4475 section 3.3.9: never accepted."""
@@ -58,6 +79,7 @@ def test_a_registration_is_challenged_where_callers_are(name):
     assert answer.status == 401
 
 
+@needs_messages
 def test_all_of_them_at_once_disturb_no_call():
     bench = Bench()
     _, ok = bench.established()
