@@ -360,7 +360,7 @@ BAD = [
     (action("branch", target_ids={"a/b": "no id"}), "/option/target_ids/a~1b"),
     (action("goto", target_id=A, loop_count=-1), "/option/loop_count"),
     (action("variable_set", key="", value=""), "/option/key"),
-    (action("conference_join", conference_id="x"), "/option/conference_id"),
+    (action("conference_join", conference_id="a b"), "/option/conference_id"),
     (action("conference_join"), "/option/conference_id"),
     (action("recording_start", format="mp3"), "/option/format"),
     (action("recording_start", end_of_key="5"), "/option/end_of_key"),

@@ -15,6 +15,16 @@ from __future__ import annotations
 import msgspec
 
 from .actions import AnyRunning
+from .callstate import (
+    ENDED_REASONS,
+    HANGUP_REASONS,
+    MEDIA_REFUSALS,
+    REFUSAL_OTHERWISE,
+    REFUSALS,
+    TRANSITIONS,
+    CallState,
+    call_variables,
+)
 from .commands import AnswerCall, Command, HangUp, PlaceCall, ProgressCall, RefuseCall, RingCall
 from .errors import LimitReached, WrongState
 from .events import (
@@ -50,49 +60,6 @@ from .resources import Action, Address, Call, CallDirection, CallStatus
 from .runner import Runner, RunnerState
 from .session import Session, SessionState
 from .world import World
-
-TRANSITIONS: dict[CallStatus, frozenset[CallStatus]] = {
-    CallStatus.DIALING: frozenset(set(CallStatus) - {CallStatus.DIALING}),
-    CallStatus.RINGING: frozenset(set(CallStatus) - {CallStatus.DIALING, CallStatus.RINGING}),
-    CallStatus.PROGRESSING: frozenset({CallStatus.TERMINATING, CallStatus.HANGUP}),
-    CallStatus.TERMINATING: frozenset({CallStatus.HANGUP}),
-    CallStatus.CANCELING: frozenset({CallStatus.HANGUP}),
-    CallStatus.HANGUP: frozenset(),
-}
-
-# RFC 3261 section 21. What a phone that has not been answered yet is told, by `hangup_reason`.
-REFUSALS = {"normal": 603, "busy": 486, "failed": 500, "timeout": 408}
-REFUSAL_OTHERWISE = 480
-
-# The same the other way round: what the phone that we call says.
-HANGUP_REASONS = {486: "busy", 600: "busy", 408: "noanswer", 480: "noanswer", 487: "noanswer", 603: "noanswer"}
-
-MEDIA_REFUSALS = {"no_common_codec": 488, "malformed_sdp": 400, "no_ports": 503, "too_many_legs": 503, "no_answer": 503}
-
-ENDED_REASONS = {"bye": ("normal", "hangup"), "cancel": ("cancel", "hangup")}
-"""Why the signalling ended it -> `hangup_reason`, reason of the conferencecall. Otherwise both `failed`."""
-
-
-class CallState(msgspec.Struct, kw_only=True):
-    session: SessionState
-    runner: RunnerState
-    home: str = ""
-    """The conference in whose log the call's entries are numbered: the one it is in, or was in last."""
-    started: bool = False
-    """Its actions run."""
-    answered: bool = False
-    """Incoming: 200 sent. Outgoing: 200 received."""
-    acked: bool = False
-    """Both sides know that it is answered."""
-    answer_wanted: bool = False
-    """To be answered as soon as there is an SDP to answer with."""
-    early: bool = False
-    """The phone hears us before it is answered."""
-    placed: bool = False
-    """Outgoing: INVITE sent."""
-    dial_deadline: float = 0.0
-    max_deadline: float
-
 
 _encoder = msgspec.msgpack.Encoder()
 decode_state = msgspec.msgpack.Decoder(CallState).decode
@@ -545,16 +512,3 @@ class CallMachine:
             state.home = conference
         if state.home in conferences:
             conferences[state.home].attach(self.id)
-
-
-def call_variables(call: Call) -> dict[str, str]:
-    variables = {
-        "voipbin.call.id": call.id,
-        "voipbin.call.direction": str(call.direction),
-        "voipbin.call.master_call_id": call.master_call_id,
-        "voipbin.call.digits": "",
-    }
-    for end, address in (("source", call.source), ("destination", call.destination)):
-        for field in ("name", "detail", "target", "target_name", "type"):
-            variables[f"voipbin.call.{end}.{field}"] = getattr(address, field)
-    return variables
