@@ -12,6 +12,7 @@ from pathlib import Path
 import cyclopts
 
 from .keys import KEY_MAX, KEY_MIN
+from .sip.digest import ALGORITHMS
 
 
 class ConfigError(Exception):
@@ -94,6 +95,8 @@ class Settings:
     """Let in callers who can't authenticate. Default: only while --sip is on loopback."""
     sip_realm: str = "plenary"
     """Realm of digest authentication."""
+    sip_digest: str = "MD5"
+    """Algorithms of digest authentication, in order: MD5, SHA-256, or both with a comma. Most phones know only MD5."""
     sip_trunk_user: str = ""
     """Name that outgoing calls authenticate with when asked."""
     sip_trunk_password: str = ""
@@ -121,6 +124,7 @@ class Config:
     sip_users: dict[str, str]
     sip_anonymous: bool
     sip_realm: str
+    sip_digest: tuple[str, ...]
     sip_trunk: tuple[str, str] | None
     media_threads: int
     orphan_timeout_s: float
@@ -153,6 +157,7 @@ class Config:
             sip_users=users,
             sip_anonymous=anonymous,
             sip_realm=settings.sip_realm,
+            sip_digest=_algorithms(settings.sip_digest),
             sip_trunk=trunk,
             media_threads=settings.media_threads,
             orphan_timeout_s=settings.orphan_timeout,
@@ -169,6 +174,13 @@ def _users(entries: list[str]) -> dict[str, str]:
             raise ConfigError("--sip-users: each must be NAME:PASSWORD, neither of them empty.")
         users[name] = password
     return users
+
+
+def _algorithms(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip().upper() for name in text.split(","))
+    if not set(names) <= set(ALGORITHMS):
+        raise ConfigError(f"--sip-digest: '{text}' names something else than {' and '.join(ALGORITHMS)}.")
+    return names
 
 
 def _public_address(given: str, sip: Endpoint) -> str:

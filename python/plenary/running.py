@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import shutil
 import socket
 from collections.abc import AsyncIterator, Generator
 from functools import partial
@@ -17,6 +16,7 @@ from .doors import LogTail, RecordingFiles, Views
 from .keys import new_key
 from .metrics import add_server_metrics
 from .server import Server
+from .speech.espeak import missing_programs
 from .store.store import Store
 from .version import VERSION
 
@@ -164,5 +164,5 @@ def _ensure_key(store: Store, given: str) -> str | None:
 
 
 def _warn_of_missing_programs() -> None:
-    if shutil.which("espeak-ng") is None:
-        log.warning("no speech: `talk` actions will be skipped", reason="install the Debian package espeak-ng")
+    for sentence in missing_programs():
+        log.warning("no speech: `talk` actions will be skipped", reason=sentence)

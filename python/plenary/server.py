@@ -381,6 +381,7 @@ def _endpoint_config(config: Config, port: int) -> EndpointConfig:
         port=port,
         realm=config.sip_realm,
         users=config.sip_users,
+        algorithms=config.sip_digest,
         anonymous=config.sip_anonymous,
         outgoing=Credentials(*config.sip_trunk) if config.sip_trunk else None,
         server_name=f"Plenary/{VERSION}",

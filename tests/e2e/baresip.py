@@ -96,10 +96,10 @@ class Baresip:
         self._writer.close()
         self._log.close()
 
-    async def dial(self, uri: str) -> None:
+    async def dial(self, uri: str, timeout_s: float = 15.0) -> None:
         """Calls `uri`, and returns when it has been answered."""
         await self._command("dial", uri)
-        await self.event("CALL_ESTABLISHED")
+        await self.event("CALL_ESTABLISHED", timeout_s)
 
     async def hang_up(self) -> None:
         await self._command("hangup")

@@ -18,7 +18,7 @@ STALE, NO = Verdict(None, stale=True), Verdict(None)
 
 
 def challenger(realm: str = REALM) -> Challenger:
-    return Challenger(realm, {USER: PASSWORD, "empty": ""}, b"secret")
+    return Challenger(realm, {USER: PASSWORD, "empty": ""}, b"secret", ("SHA-256", "MD5"))
 
 
 def challenges(server: Challenger, now: float = 0.0) -> list[str]:
@@ -52,8 +52,9 @@ def test_the_right_password_is_accepted_with_either_algorithm(number: int) -> No
     assert server.check(request(credentials([one])), 1.0) == Verdict(USER)
 
 
-def test_the_challenge_offers_sha_256_before_md5() -> None:
-    """RFC 8760 section 2.3: in the order of preference."""
+def test_the_challenge_offers_the_algorithms_in_the_order_of_preference() -> None:
+    """RFC 8760 section 2.3. Only MD5 unless the operator says otherwise: phones of before that RFC fail at another."""
+    assert [value.rpartition("algorithm=")[2] for value in challenges(Challenger(REALM, {}, b"s"))] == ["MD5"]
     assert [value.rpartition("algorithm=")[2] for value in challenges(challenger())] == ["SHA-256", "MD5"]
     assert all("stale=true" in value for _, value in challenger().challenge(0.0, stale=True))
 

@@ -256,7 +256,7 @@ def test_an_offer_in_a_2xx_that_nobody_answers_ends_the_call():
 
 def challenge(status: int = 401, realm: str = "theirs") -> tuple[tuple[str, str], ...]:
     header = "WWW-Authenticate" if status == 401 else "Proxy-Authenticate"
-    fields = Challenger(realm, {}, b"x").challenge(0.0)
+    fields = Challenger(realm, {}, b"x", ("SHA-256", "MD5")).challenge(0.0)
     return tuple((header, value) for _, value in fields)
 
 

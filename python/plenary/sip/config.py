@@ -54,7 +54,8 @@ class Credentials(msgspec.Struct, frozen=True):
 class EndpointConfig(msgspec.Struct, frozen=True):
     """`host` and `port` are where we listen, and what Via and Contact name unless `public_host` is given.
 
-    `users` (name to password) may call when `anonymous` is False; `realm` is what they are asked for.
+    `users` (name to password) may call when `anonymous` is False; `realm` is what they are asked for,
+    `algorithms` are the digests that they are offered.
     """
 
     host: str
@@ -62,6 +63,7 @@ class EndpointConfig(msgspec.Struct, frozen=True):
     public_host: str | None = None
     realm: str = "plenary"
     users: dict[str, str] = {}
+    algorithms: tuple[str, ...] = ("MD5",)
     anonymous: bool = True
     outgoing: Credentials | None = None
     server_name: str = "plenary"

@@ -55,6 +55,9 @@ def _md5(data: bytes) -> str:
 
 
 _OFFERED: Final[Mapping[str, _Hash]] = {"SHA-256": _sha256, "MD5": _md5}
+
+ALGORITHMS: Final = tuple(_OFFERED)
+"""What a `Challenger` can offer."""
 """What the server offers and takes, the best first."""
 _ANSWERED: Final[Mapping[str, _Hash]] = {
     "SHA-256-SESS": _sha256,
@@ -84,11 +87,18 @@ class Challenger:
     """The server's side: makes challenges and checks the answers, for one realm.
 
     `users` are names with passwords. `secret` signs the nonces: any bytes that others cannot guess; kept over a
-    restart, phones need not be challenged anew. `now` is seconds of a clock that never goes back.
+    restart, phones need not be challenged anew. `now` is seconds of a clock that never goes back. `algorithms` are
+    offered in this order, a field for each (RFC 8760 section 2.3); only MD5 by default, because phones of before that
+    RFC fail at the second field and at any other algorithm.
     """
 
-    def __init__(self, realm: str, users: Mapping[str, str], secret: bytes) -> None:
+    def __init__(
+        self, realm: str, users: Mapping[str, str], secret: bytes, algorithms: tuple[str, ...] = ("MD5",)
+    ) -> None:
+        assert algorithms, "a challenge names an algorithm"
+        assert set(algorithms) <= set(ALGORITHMS), algorithms
         self._realm = realm
+        self._algorithms = algorithms
         self._users = users
         self._secret = secret
         self._made = 0
@@ -96,12 +106,12 @@ class Challenger:
         self._forgotten_ms = -1  # nonces made until then may have been used, and are no longer known
 
     def challenge(self, now: float, *, stale: bool = False) -> tuple[tuple[str, str], ...]:
-        """The WWW-Authenticate fields of a 401: SHA-256 first, then MD5 for the phones that know no better."""
+        """The WWW-Authenticate fields of a 401, one for each algorithm."""
         self._made += 1
         value = f"{int(now * 1000):x}-{self._made:x}"
         common = f'realm={quote(self._realm)}, nonce="{value}-{self._signature(value)}", qop="auth"'
         ending = ", stale=true" if stale else ""
-        return tuple(("WWW-Authenticate", f"Digest {common}, algorithm={name}{ending}") for name in _OFFERED)
+        return tuple(("WWW-Authenticate", f"Digest {common}, algorithm={name}{ending}") for name in self._algorithms)
 
     def check(self, request: Request, now: float) -> Verdict:
         """Checks the Authorization fields of a request; the first good one counts. Never raises."""
@@ -124,7 +134,8 @@ class Challenger:
 
     def _proven(self, params: Mapping[str, str], request: Request) -> str | None:
         """The user whose password made this answer, whatever the nonce is worth. The same work for unknown users."""
-        digest = _OFFERED.get(params.get("algorithm", "MD5").upper())
+        algorithm = params.get("algorithm", "MD5").upper()
+        digest = _OFFERED[algorithm] if algorithm in self._algorithms else None
         username, nonce, uri = params.get("username"), params.get("nonce"), params.get("uri")
         answer, qop = params.get("response"), params.get("qop")
         if digest is None or username is None or nonce is None or uri is None or answer is None:

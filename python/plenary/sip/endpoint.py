@@ -46,7 +46,7 @@ class Endpoint:
     def __init__(self, config: EndpointConfig, ids: Callable[[], str], secret: bytes) -> None:
         self._config = config
         self._stack = Stack(config, ids, secret)
-        self._challenger = Challenger(config.realm, config.users, secret)
+        self._challenger = Challenger(config.realm, config.users, secret, config.algorithms)
 
     # From the network, and from the clock
 
