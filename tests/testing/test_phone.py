@@ -37,6 +37,15 @@ async def test_keys_are_heard_as_keys_and_in_order():
         assert bob.voice.digits == "12#"
 
 
+async def test_keys_can_go_by_info():
+    async with Phone("ann") as ann, Phone("bob", answers=True) as bob:
+        await ann.call(bob.uri)
+        await ann.press("12#", duration_ms=20, by_info=True)
+        await asyncio.sleep(0.05)
+        assert bob.digits == "12#"
+        assert bob.voice.digits == ""
+
+
 @pytest.mark.parametrize("offers", [True, False], ids=["early offer", "late offer"])
 @pytest.mark.parametrize("codec", ["PCMU", "PCMA"])
 async def test_a_call_is_answered_by_hand(codec: str, offers: bool):

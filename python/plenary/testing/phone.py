@@ -191,9 +191,15 @@ class Phone:
         """Says nothing any more, but sends packets of silence."""
         self.voice.be_quiet()
 
-    async def press(self, digits: str, duration_ms: int = 100) -> None:
-        """Presses keys one after the other (RFC 4733); returns when they are sent."""
-        await self.voice.press(digits, duration_ms)
+    async def press(self, digits: str, duration_ms: int = 100, *, by_info: bool = False) -> None:
+        """Presses keys one after the other, by RTP (RFC 4733) or by INFO; returns when they are sent."""
+        if not by_info:
+            await self.voice.press(digits, duration_ms)
+            return
+        for digit in digits:
+            self._endpoint.send_digit(self._in_call(), digit, duration_ms, self._loop.time())
+            self._pump()
+            await asyncio.sleep(duration_ms / 1000)
 
     def heard(self) -> Heard:
         """All that was heard in this call."""
