@@ -9,8 +9,6 @@ from torture.cases import ACCEPT, CASES, DROP, Case
 MESSAGES = Path(__file__).parents[3] / "shared" / "data" / "rfc4475"
 
 needs_messages = pytest.mark.skipif(not MESSAGES.is_dir(), reason="RFC 4475 messages are not beside the repository")
-    not MESSAGES.is_dir(), reason="the RFC 4475 messages are not beside this repository"
-)
 
 TAKEN = "Invited"
 DROPPED = None
