@@ -192,3 +192,15 @@ def test_who_talked_is_not_known_any_more_after_a_new_engine(bench: Bench):
     bench.does(e.TalkingChanged(call=call, talking=True))
     loses_engine(bench, restarted=True)
     assert not bench.participant_of(call).talking
+
+
+def test_who_is_not_put_into_the_room_does_not_wait_for_ever():
+    """Every attempt gets a terminal event with a reason."""
+    bench = Bench()
+    call = bench.calls_in(bench.creates().id)
+    bench.does(e.LegAnswered(call=call, sdp="answer", direction="sendrecv"))
+    bench.passes(59)
+    assert bench.participant_of(call).status == "joining"
+    bench.passes(1)
+    assert (bench.participant_of(call).status, bench.participant_of(call).reason) == ("leaved", "failed")
+    assert bench[call].status == "hangup"

@@ -236,7 +236,7 @@ class CallMachine:
     def go_in(self, conference: str) -> None:
         """Into the room: answered, if it is not yet."""
         self.world.touch(self)
-        self._runner.stop_ringing()
+        self._runner.let_in()
         self.answer()
         self.session.join(conference)
 
@@ -469,6 +469,7 @@ class CallMachine:
         id_ = self._in_room()
         member = self.world.conferencecalls.get(id_)
         if self.state.session.room == conference and member is not None and member.resource.status == "joining":
+            self._runner.is_in()
             self.world.conferences[conference].joined(id_)
 
     def _talks(self, talking: bool) -> None:

@@ -107,9 +107,13 @@ class Runner:
         if isinstance(self.state.running, EnterRoom):
             self.state.running.ring(self)
 
-    def stop_ringing(self) -> None:
+    def let_in(self) -> None:
         if isinstance(self.state.running, EnterRoom):
-            self.state.running.stop_ringing(self)
+            self.state.running.let_in(self)
+
+    def is_in(self) -> None:
+        if isinstance(self.state.running, EnterRoom):
+            self.state.running.is_in()
 
     def abort(self) -> list[Frame]:
         """The call is over. Returns the frames that it was in, the innermost first."""
@@ -252,6 +256,12 @@ class Runner:
             return Wait()
         conference.left(member.id, "failed", "two parties are connected already")
         return self._announce(BUSY, "busy")
+
+    def not_let_in(self) -> Outcome:
+        frame = self.state.flow.frames[-1]
+        self._call.session.leave()
+        self._call.world.conferences[frame.conference].left(frame.conferencecall, "failed", "the room did not open")
+        return Failed("The media engine has not put the call into the room.")
 
     # --- Inside --------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,10 @@ from ..routing import is_alias, is_id
 from ..variables import has_reference
 from .base import WAIT, BadOption, Option, Outcome, Running, Seat
 
+JOIN_WAIT_S = 60.0
+"""A participant who is not in the mix so long after he was let in has no media: longer than a phone may take to
+confirm a call (RFC 3261: 32 s) and an engine to be started again."""
+
 RINGBACK = Tone(frequency_hz=425.0, duration_ms=1_000)
 """What a caller hears while another phone rings, as in most of Europe (ITU-T E.180): a second of tone ..."""
 
@@ -49,6 +53,13 @@ class EnterRoom(Running, tag="enter_room", kw_only=True):
     def start(self, seat: Seat) -> Outcome:
         return seat.enter_room()
 
+    def let_in(self, seat: Seat) -> None:
+        self.stop_ringing(seat)
+        self.deadline = seat.now + JOIN_WAIT_S
+
+    def is_in(self) -> None:
+        self.deadline = 0.0
+
     def ring(self, seat: Seat) -> None:
         self.ringing = True
         if seat.heard:
@@ -70,7 +81,12 @@ class EnterRoom(Running, tag="enter_room", kw_only=True):
         return WAIT
 
     def fire(self, seat: Seat) -> Outcome:
-        self._tone(seat)
+        if self.ringing:
+            self._tone(seat)
+        elif not seat.engine_ready:
+            self.deadline = seat.now + JOIN_WAIT_S
+        else:
+            return seat.not_let_in()
         return WAIT
 
     def stop(self, seat: Seat) -> None:
