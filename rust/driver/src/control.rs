@@ -3,6 +3,8 @@
 //!
 //! It waits for media threads (a leg changes threads, a snapshot, statistics); they never wait for it.
 
+mod orders;
+
 use std::collections::HashMap;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -10,22 +12,18 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use plenary_media::engine::{RecordingOf, tone};
+use plenary_media::engine::RecordingOf;
 use plenary_media::messages::{
-    Command, EngineStats, Event, Id, LegRefusal, PROTOCOL_VERSION, PlayEnd, RecordingEnd,
-    RecordingSnapshot, Snapshot, ToneSpec, Welcome,
+    EngineStats, Event, Id, LegRefusal, PROTOCOL_VERSION, RecordingSnapshot, Snapshot, Welcome,
 };
-use plenary_media::player::Sound;
-use plenary_media::recorder::RecordingLimits;
 
 use crate::histogram::Histogram;
 use crate::journal::Journal;
 use crate::ports::Ports;
 use crate::prompts::Prompts;
-use crate::recording::{Backlog, Task};
+use crate::recording::Task;
 use crate::server::{Connection, Listener, Lost};
 use crate::sys::{self, Bell, Interest, Signals};
-use crate::wire::Batch;
 use crate::worker::{Job, Notice, Order};
 
 /// A media thread answers within a tick; one that takes this long is dead, and so is the engine.
@@ -249,130 +247,6 @@ impl Control {
         }
     }
 
-    fn perform(&mut self, batch: Batch) {
-        for mistake in &batch.mistakes {
-            self.fail("unknown", "", mistake);
-        }
-        self.gather_legs(&batch.commands);
-        let hints = joins_of(&batch.commands);
-        for command in batch.commands {
-            let greeted = self.connection.as_ref().is_some_and(Connection::is_greeted);
-            if greeted || matches!(command, Command::Hello { .. }) {
-                self.obey(command, &hints);
-            } else {
-                let (name, subject) = command.label();
-                self.fail(name, &subject, "the first message is hello");
-            }
-        }
-        self.dispatch();
-    }
-
-    fn obey(&mut self, command: Command, hints: &HashMap<Id, Id>) {
-        match command {
-            Command::Hello {
-                version,
-                engine,
-                acked,
-            } => self.greet(version, &engine, acked),
-            Command::Ack { seq } => self.journal.acknowledge(seq),
-            Command::Shutdown {} => self.ending = true,
-            Command::OpenLeg {
-                leg,
-                sdp,
-                room_hint,
-            } => {
-                let hint = hints.get(&leg).or(room_hint.as_ref()).cloned();
-                self.open_leg(leg, sdp, hint);
-            }
-            Command::Join { leg, room } => {
-                if let (Some(from), Some(to)) = (self.legs.get(&leg), self.rooms.get(&room)) {
-                    self.move_leg(&leg, *from, *to);
-                }
-                self.order_leg(leg.clone(), Command::Join { leg, room });
-            }
-            Command::OpenRoom { room } => {
-                let quietest = self.quietest();
-                let thread = *self.rooms.entry(room.clone()).or_insert(quietest);
-                self.orders[thread].push(Order::Command(Command::OpenRoom { room }));
-            }
-            Command::CloseRoom { room } => match self.rooms.remove(&room) {
-                Some(thread) => {
-                    self.orders[thread].push(Order::Command(Command::CloseRoom { room }))
-                }
-                None => self.fail("close_room", room.as_str(), "no such room"),
-            },
-            Command::SetGain { ref room, .. } => match self.rooms.get(room) {
-                Some(thread) => self.orders[*thread].push(Order::Command(command)),
-                None => self.fail("set_gain", room.as_str(), "no such room"),
-            },
-            Command::ApplySdp { ref leg, .. } | Command::OfferLeg { ref leg } => {
-                match self.legs.get(leg) {
-                    Some(thread) => self.orders[*thread].push(Order::Command(command)),
-                    None => self.refuse(leg.clone(), LegRefusal::UnknownLeg, "no such leg".into()),
-                }
-            }
-            Command::CloseLeg { ref leg }
-            | Command::Leave { ref leg }
-            | Command::StopPlay { ref leg, .. }
-            | Command::SendDigits { ref leg, .. } => self.order_leg(leg.clone(), command),
-            Command::LoadPrompt { prompt, rate, pcm } => match rate {
-                PROMPT_RATE => self.prompts.load(prompt, pcm.0),
-                _ => self.fail(
-                    "load_prompt",
-                    prompt.as_str(),
-                    "the rate of a prompt is 8000",
-                ),
-            },
-            Command::Play {
-                leg,
-                play,
-                prompt,
-                tone,
-                looped,
-            } => self.play(leg, play, prompt, tone, looped),
-            Command::StartRecording {
-                recording,
-                room,
-                leg,
-                path,
-                append,
-                max_duration_ms,
-                end_of_silence_ms,
-            } => {
-                let of = match (room, leg) {
-                    (Some(room), None) => RecordingOf::Room(room),
-                    (None, Some(leg)) => RecordingOf::Leg(leg),
-                    _ => {
-                        return self.fail(
-                            "start_recording",
-                            recording.as_str(),
-                            "name a room or a leg",
-                        );
-                    }
-                };
-                let limits = RecordingLimits {
-                    max_duration_ms,
-                    end_of_silence_ms,
-                };
-                self.record(recording, of, path, append, limits);
-            }
-            Command::StopRecording { recording } => {
-                let found = self
-                    .recordings
-                    .get(&recording)
-                    .map(|found| found.of.clone());
-                match found.and_then(|of| self.thread_of(&of)) {
-                    Some(thread) => {
-                        self.orders[thread]
-                            .push(Order::Command(Command::StopRecording { recording }));
-                    }
-                    None => self.fail("stop_recording", recording.as_str(), "no such recording"),
-                }
-            }
-            Command::GetStats { request } => self.report_stats(request),
-        }
-    }
-
     // Handshake, reports
 
     fn greet(&mut self, version: u32, engine: &str, acked: u64) {
@@ -460,158 +334,6 @@ impl Control {
         answer.unwrap_or_else(|error| panic!("a media thread does not answer: {error}"))
     }
 
-    // Legs
-
-    fn open_leg(&mut self, leg: Id, offer: Option<String>, hint: Option<Id>) {
-        if self.legs.contains_key(&leg) {
-            return self.refuse(
-                leg,
-                LegRefusal::WrongState,
-                "a leg of this name is open".into(),
-            );
-        }
-        let sockets = match self.links.ports.open() {
-            Ok(sockets) => sockets,
-            Err(detail) => return self.refuse(leg, LegRefusal::NoPorts, detail),
-        };
-        let known = hint.and_then(|room| self.rooms.get(&room).copied());
-        let thread = known.unwrap_or_else(|| self.quietest());
-        self.legs.insert(leg.clone(), thread);
-        self.orders[thread].push(Order::Open {
-            leg,
-            offer,
-            sockets,
-        });
-    }
-
-    /// Moves the legs that a batch joins to rooms of other threads, before the batch is taken apart: so it can
-    /// be applied whole.
-    fn gather_legs(&mut self, commands: &[Command]) {
-        for (leg, room) in joins_of(commands) {
-            if let (Some(from), Some(to)) = (self.legs.get(&leg), self.rooms.get(&room)) {
-                self.move_leg(&leg, *from, *to);
-            }
-        }
-    }
-
-    fn move_leg(&mut self, leg: &Id, from: usize, to: usize) {
-        if from == to {
-            return;
-        }
-        self.dispatch();
-        let parcel = self.ask(from, |reply| Job::Take {
-            leg: leg.clone(),
-            reply,
-        });
-        // It may have closed meanwhile, which a notice will tell.
-        if let Some(parcel) = parcel {
-            self.legs.insert(leg.clone(), to);
-            self.orders[to].push(Order::Put(parcel));
-        }
-    }
-
-    fn order_leg(&mut self, leg: Id, command: Command) {
-        match self.legs.get(&leg) {
-            Some(thread) => self.orders[*thread].push(Order::Command(command)),
-            None => {
-                let (name, subject) = command.label();
-                self.fail(name, &subject, "no such leg");
-            }
-        }
-    }
-
-    fn play(
-        &mut self,
-        leg: Id,
-        play: Id,
-        prompt: Option<Id>,
-        spec: Option<ToneSpec>,
-        looped: bool,
-    ) {
-        let sound = match (prompt, spec) {
-            (Some(prompt), None) => match self.prompts.get(&prompt) {
-                Some(pcm) => Sound::Prompt(pcm),
-                None => return self.end_play(leg, play, PlayEnd::UnknownPrompt),
-            },
-            (None, Some(spec)) => match tone(&spec) {
-                Ok(sound) => sound,
-                Err(reason) => return self.fail("play", play.as_str(), reason),
-            },
-            _ => return self.fail("play", play.as_str(), "name a prompt or a tone"),
-        };
-        match self.legs.get(&leg) {
-            Some(thread) => self.orders[*thread].push(Order::Play {
-                leg,
-                play,
-                sound,
-                looped,
-            }),
-            None => self.end_play(leg, play, PlayEnd::LegClosed),
-        }
-    }
-
-    fn end_play(&mut self, leg: Id, play: Id, reason: PlayEnd) {
-        self.journal.push(&Event::PlayEnded { leg, play, reason });
-    }
-
-    // Recordings
-
-    fn record(
-        &mut self,
-        recording: Id,
-        of: RecordingOf,
-        path: String,
-        append: bool,
-        limits: RecordingLimits,
-    ) {
-        if self.recordings.contains_key(&recording) {
-            return self.fail("start_recording", recording.as_str(), "it runs already");
-        }
-        let Some(thread) = self.thread_of(&of) else {
-            let reason = match of {
-                RecordingOf::Room(_) => RecordingEnd::RoomClosed,
-                RecordingOf::Leg(_) => RecordingEnd::LegClosed,
-            };
-            let detail = "it never began: there is nothing of this name to record".into();
-            self.journal.push(&Event::RecordingEnded {
-                recording,
-                reason,
-                duration_ms: 0,
-                bytes: 0,
-                detail,
-            });
-            return;
-        };
-        let backlog = Backlog::default();
-        drop(self.links.writer.send(Task::Open {
-            recording: recording.clone(),
-            of: of.clone(),
-            path: path.clone(),
-            append,
-            backlog: backlog.clone(),
-        }));
-        self.recordings.insert(
-            recording.clone(),
-            Recording {
-                path,
-                of: of.clone(),
-            },
-        );
-        self.orders[thread].push(Order::Record {
-            recording,
-            of,
-            limits,
-            backlog,
-        });
-    }
-
-    fn thread_of(&self, of: &RecordingOf) -> Option<usize> {
-        match of {
-            RecordingOf::Room(room) => self.rooms.get(room).copied(),
-            RecordingOf::Leg(leg) => self.legs.get(leg).copied(),
-        }
-    }
-
     // Threads
 
     /// The thread with the fewest legs, and of these with the fewest rooms.
@@ -651,13 +373,4 @@ impl Control {
             reason: reason.into(),
         });
     }
-}
-
-/// The last room that each leg joins in a batch.
-fn joins_of(commands: &[Command]) -> HashMap<Id, Id> {
-    let joins = commands.iter().filter_map(|command| match command {
-        Command::Join { leg, room } => Some((leg.clone(), room.clone())),
-        _ => None,
-    });
-    joins.collect()
 }
