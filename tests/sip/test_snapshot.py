@@ -9,9 +9,7 @@ from link import Link, Node
 from phone import OTHER_SDP, SDP, Bench, shown, timed
 
 from plenary.sip.config import Credentials
-from plenary.sip.endpoint import Endpoint
 from plenary.sip.events import Acked, Answered, Digit, Ended, Invited, Offered
-from plenary.sip.snapshot import UnreadableSnapshot
 
 
 class Mortal(Node):
@@ -281,18 +279,23 @@ def test_what_a_peer_wrote_need_not_be_unicode():
 
 
 @pytest.mark.parametrize("damage", [slice(0), slice(-3), slice(3, None)])
-def test_a_damaged_snapshot_says_so_and_changes_nothing(damage: slice):
+def test_a_call_whose_snapshot_is_damaged_ends_and_the_others_go_on(damage: slice):
+    bench = Bench()
+    bench.take(bench.invite(call_id="call-1"))
+    bench.take(bench.invite(call_id="call-2"))
+    first, second = bench.saved
+    bench.saved[first] = bench.saved[first][damage]
+    bench.restart()
+    assert bench.told(Ended) == Ended(first, "transport")
+    assert list(bench.saved) == [second]
+    assert bench.do("hang_up", first) == []
+    assert shown(bench.do("answer", second, SDP)) == ["200 INVITE"]
+
+
+def test_a_call_that_another_version_saved_ends(monkeypatch):
     bench = Bench()
     call = bench.incoming()
-    endpoint = Endpoint(bench.config, lambda: "id", b"x")
-    with pytest.raises(UnreadableSnapshot, match=call):
-        endpoint.restore([(call, bench.saved[call][damage])], 0.0)
-    assert (endpoint.calls, endpoint.transactions, endpoint.timeout()) == (0, 0, None)
-
-
-def test_a_snapshot_of_another_version_is_refused(monkeypatch):
-    bench = Bench()
-    bench.incoming()
     monkeypatch.setattr("plenary.sip.snapshot.VERSION", 2)
-    with pytest.raises(UnreadableSnapshot, match="version 1 is not 2"):
-        bench.restart()
+    bench.restart()
+    assert bench.told(Ended) == Ended(call, "transport")
+    assert (bench.endpoint.calls, bench.endpoint.transactions, bench.saved) == (0, 0, {})

@@ -21,7 +21,7 @@ from plenary.sip.config import RETRY_AFTER, Address, Datagram, EndpointConfig
 from plenary.sip.dialog import Dialog
 from plenary.sip.digest import Challenger
 from plenary.sip.errors import MalformedMessage, MalformedValue, WrongState
-from plenary.sip.events import Invited, Refused, SipEvent
+from plenary.sip.events import Ended, Invited, Refused, SipEvent
 from plenary.sip.header import NameAddr
 from plenary.sip.message import REASONS, HeaderValue, Request, Response
 from plenary.sip.parser import parse
@@ -94,15 +94,23 @@ class Endpoint:
         A call is kept beyond its `Ended` for as long as the peer may need an answer.
         """
         dirty, self._stack.dirty = self._stack.dirty, {}
-        return {handle: None if call.phase is Phase.GONE else snapshot.save(call) for handle, call in dirty.items()}
+        changed = {handle: None if call.phase is Phase.GONE else snapshot.save(call) for handle, call in dirty.items()}
+        changed.update(dict.fromkeys(_drain(self._unreadable)))
+        return changed
 
     def restore(self, saved: Iterable[tuple[str, bytes]], now: float) -> None:
         """Takes up calls of an endpoint that is no more, before anything else is done with this one.
 
-        What that one had sent and not seen confirmed is sent again. Raises snapshot.UnreadableSnapshot.
+        What that one had sent and not seen confirmed is sent again. A call whose snapshot can't be read (damaged, or
+        of another version) is `Ended` with reason "transport", and can be forgotten.
         """
         for handle, data in saved:
-            snapshot.load(self._stack, handle, data, now)
+            try:
+                snapshot.load(self._stack, handle, data, now)
+            except snapshot.UnreadableSnapshot:
+                self._unreadable.append(handle)
+                self._stack.forget_handle(handle)
+                self._stack.events.append(Ended(handle, "transport"))
 
     @property
     def calls(self) -> int:

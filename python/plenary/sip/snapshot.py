@@ -33,7 +33,7 @@ RESUMED_OFFER_S: Final = 1.0
 
 
 class UnreadableSnapshot(SipError):
-    """A snapshot is damaged, or was written by another version: its call can't go on and should be reported ended."""
+    """A snapshot is damaged, or was written by another version: its call can't go on."""
 
 
 class _Dialog(msgspec.Struct, array_like=True):
