@@ -47,6 +47,7 @@ class Endpoint:
         self._config = config
         self._stack = Stack(config, ids, secret)
         self._challenger = Challenger(config.realm, config.users, secret, config.algorithms)
+        self._unreadable: list[str] = []
 
     # From the network, and from the clock
 
