@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from scenarios import Stage, stage
+from stages import Stage, stage
 from test_sound import wav
 
 from plenary.media import messages as wire

@@ -10,7 +10,7 @@ from array import array
 from pathlib import Path
 
 import pytest
-from scenarios import Caller, Scenario, Stage, run_all
+from stages import Caller, Scenario, Stage, run_all
 
 from plenary.media import messages as wire
 from plenary.testing import level_dbfs, tone, tones_in

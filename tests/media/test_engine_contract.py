@@ -8,27 +8,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from engines import Engine, offer
 
-from conftest import Engine
 from plenary.media import messages as wire
 from plenary.testing import tone
 from plenary.testing.engine import EngineClient, engine_client
 from plenary.testing.g711 import encode
 from plenary.testing.rtp import FRAME_S, RtpSender
-
-
-def offer(port: int = 40_000, direction: str = "sendrecv", formats: str = "0 8 101") -> str:
-    lines = [
-        "v=0",
-        "o=phone 1 1 IN IP4 127.0.0.1",
-        "s=-",
-        "c=IN IP4 127.0.0.1",
-        "t=0 0",
-        f"m=audio {port} RTP/AVP {formats}",
-        "a=rtpmap:101 telephone-event/8000",
-        f"a={direction}",
-    ]
-    return "\r\n".join(lines) + "\r\n"
 
 
 async def open_leg(client: EngineClient, leg: str, sdp: str | None = None) -> wire.LegAnswered:

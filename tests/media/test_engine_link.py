@@ -4,9 +4,9 @@ import contextlib
 from dataclasses import dataclass, field
 
 import pytest
+from engines import offer
 from hypothesis import given
 from hypothesis import strategies as st
-from test_engine_contract import offer
 
 from plenary.core import commands, events
 from plenary.media import messages as wire
