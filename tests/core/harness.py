@@ -91,7 +91,7 @@ class Bench:
     def engine(self) -> Bench:
         """From now on the model answers."""
         self.automatic = True
-        self._answer(self.commands)
+        self.answers(self.commands)
         return self
 
     def restart(self) -> None:
@@ -117,10 +117,10 @@ class Bench:
                 self.replies[command.ask] = command.result
         out = list(commands)
         if self.automatic:
-            out += self._answer(commands)
+            out += self.answers(commands)
         return out
 
-    def _answer(self, commands: list[c.Command]) -> list[c.Command]:
+    def answers(self, commands: list[c.Command]) -> list[c.Command]:
         out: list[c.Command] = []
         for command in commands:
             for event in self.model.answer(command):

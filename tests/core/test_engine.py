@@ -1,5 +1,6 @@
 """The media engine or the server goes away and comes back: what was is brought back."""
 
+import msgspec
 import pytest
 from harness import WELCOME, Bench, action
 
@@ -53,9 +54,11 @@ def test_glare_is_waited_out(bench: Bench):
     bench.does(e.LegOffered(call=call, sdp="new"))
     bench.does(e.SdpRefused(call=call, status=491))
     assert bench.fresh == []
-    assert isinstance(bench.passes(2.1)[0], c.OpenLeg)
-    bench.does(e.LegOffered(call=call, sdp="new"))
-    assert bench.fresh == [c.SendOffer(call=call, sdp="new")]
+    assert bench.passes(2.1) == [c.SendOffer(call=call, sdp="new")]
+    for _ in range(4):
+        bench.does(e.SdpRefused(call=call, status=491))
+        bench.passes(2.1)
+    assert bench[call].hangup_reason == "media_lost"
 
 
 def test_a_running_talk_is_spoken_again(bench: Bench):
@@ -65,7 +68,7 @@ def test_a_running_talk_is_spoken_again(bench: Bench):
     assert [command.text for command in out if isinstance(command, c.PreparePrompt)] == [WELCOME.option["text"]]
     old = bench.last(c.Play).play
     bench.automatic = True
-    bench._answer(out)
+    bench.answers(out)
     assert bench.last(c.Play).play != old
     assert bench[call].action.type == "talk"
 
@@ -204,3 +207,48 @@ def test_who_is_not_put_into_the_room_does_not_wait_for_ever():
     bench.passes(1)
     assert (bench.participant_of(call).status, bench.participant_of(call).reason) == ("leaved", "failed")
     assert bench[call].status == "hangup"
+
+
+REPEATED = [
+    ([], c.OpenLeg),
+    ([e.SdpOffered(call="", sdp="hold")], c.ApplySdp),
+    ([e.SdpOffered(call="", sdp=None)], c.OfferLeg),
+    ([e.SdpOffered(call="", sdp=None), e.LegOffered(call="", sdp="o"), e.SdpAnswered(call="", sdp="a")], c.ApplySdp),
+]
+
+
+@pytest.mark.parametrize(("events", "command"), REPEATED)
+def test_what_the_engine_may_not_have_heard_is_said_again(events: list[e.Event], command: type[c.Command]):
+    """Each command is safe to repeat: the same engine, connected anew, is asked once more."""
+    bench = Bench()
+    call = bench.calls_in(bench.creates().id)
+    if events:
+        bench.does(e.LegAnswered(call=call, sdp="answer", direction="sendrecv"))
+        bench.does(e.CallAcked(call=call, sdp=None))
+    for event in events:
+        bench.does(msgspec.structs.replace(event, call=call))
+    said = bench.fresh
+    leg = e.LegSnapshot(call=call, conference=bench[call].conference_id, direction="sendrecv", negotiated=True)
+    bench.does(e.EngineReady(restarted=False, legs=[leg], conferences=[bench[call].conference_id]))
+    again = [one for one in bench.fresh if isinstance(one, command)]
+    assert [one.call for one in again] == [one.call for one in said if isinstance(one, command)] == [call]
+
+
+def test_a_call_recorded_through_an_engines_end_goes_on_in_a_new_part(bench: Bench):
+    call = bench.calls_in(bench.creates(pre_actions=[action("answer"), action("recording_start")]).id)
+    recording = bench[call].recording_id
+    out = loses_engine(bench, restarted=True)
+    bench.automatic = True
+    bench.answers(out)
+    parts = bench.all(c.StartRecording, recording=recording)
+    assert [command.part for command in parts] == [1, 2]
+    assert bench[recording].status == "recording"
+
+
+def test_old_timers_do_not_pile_up():
+    """Each call leaves its limit of a day behind."""
+    bench = Bench()
+    made = bench.creates()
+    for _ in range(3_000):
+        bench.does(e.CallEnded(call=bench.calls_in(made.id), reason="cancel"))
+    assert len(bench.switch._timers) < 1_100

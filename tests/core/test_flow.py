@@ -9,6 +9,7 @@ from plenary.core.actions import ACTIONS, check_actions
 from plenary.core.errors import Invalid
 from plenary.core.ids import ZERO_ID
 from plenary.core.resources import Action
+from plenary.core.variables import assign
 
 A, B, C = (f"{digit * 8}-0000-4000-8000-000000000000" for digit in "abc")
 
@@ -384,3 +385,61 @@ def test_an_unknown_action_is_told_which_ones_there_are():
         check_actions([action("ai_talk")], "/post_actions")
     assert refused.value.code == "unknown_action"
     assert all(name in refused.value.detail for name in ACTIONS)
+
+
+def test_next_id_of_a_join_counts_when_the_conference_is_left(bench: Bench):
+    inner = bench.creates(pre_actions=[talk("in")])
+    runs(bench, action("conference_join", conference_id=inner.id, next_id=A), talk("skipped"), talk("out", id_=A))
+    bench.deletes(inner.id)
+    assert bench.spoken() == ["in", "out"]
+
+
+def test_conferences_within_conferences_have_a_limit(bench: Bench):
+    """At most `FRAMES_MAX` lists of actions run within one another."""
+    last = bench.creates()
+    for _ in range(12):
+        last = bench.creates(pre_actions=[action("conference_join", conference_id=last.id)])
+    call = bench.calls_in(last.id)
+    assert bench.entries().count("action_failed") == 1
+    assert bench[call].status == "progressing"
+    bench.does(e.CallEnded(call=call, reason="bye"))
+    members = [row for row in bench.rows.values() if getattr(row.resource, "reference_id", "") == call]
+    assert {row.resource.status for row in members} == {"leaved"}
+
+
+def test_a_full_conference_says_so_to_who_comes_by_conference_join():
+    bench = Bench(participants_max=1).engine()
+    full = bench.creates()
+    bench.calls_in(full.id)
+    call = runs(bench, action("conference_join", conference_id=full.id))
+    assert bench.spoken() == ["This conference is full. Please try again later. Good bye."]
+    assert bench[call].status == "hangup"
+    reasons = {row.resource.reason for row in bench.rows.values() if getattr(row.resource, "reference_id", "") == call}
+    assert reasons == {"failed", "flow_ended"}
+
+
+def test_a_conference_that_is_over_says_so_to_who_comes_by_conference_join(bench: Bench):
+    gone = bench.creates()
+    bench.deletes(gone.id)
+    call = runs(bench, action("conference_join", conference_id=gone.id))
+    assert bench.spoken() == ["This conference has ended. Good bye."]
+    assert bench[call].status == "hangup"
+
+
+def test_a_conference_that_never_was_ends_the_call(bench: Bench):
+    call = runs(bench, action("conference_join", conference_id=A))
+    assert bench[call].hangup_reason == "failed"
+
+
+VARIABLES = [
+    ({}, "", "x"), ({}, "n" * 256, "x"), ({}, "n", "x" * 32_769),
+    ({str(n): "" for n in range(200)}, "n", "x"), ({"a": "x" * 30_000, "b": "x" * 30_000}, "n", "x" * 6_000),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("variables", "name", "value"), VARIABLES)
+def test_a_variable_beyond_a_limit_is_refused_and_changes_nothing(variables: dict, name: str, value: str):
+    before = dict(variables)
+    with pytest.raises(Invalid):
+        assign(variables, name, value)
+    assert variables == before

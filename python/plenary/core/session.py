@@ -98,7 +98,7 @@ class SessionState(msgspec.Struct, kw_only=True):
     stale: bool = False
     """What the phone was told of is gone, and it has not confirmed the call yet."""
     local: str = ""
-    """Our SDP for the first exchange."""
+    """Our SDP of the first exchange, or of our re-INVITE."""
     remote: str | None = None
     """The phone's SDP that the engine works on; None: it makes an offer."""
     queued: bool = False
@@ -266,6 +266,7 @@ class Session:
                 elif before is Exchange.REOFFERING:
                     self._owner.do(AnswerOffer(call=self._owner.id, sdp=event.sdp))
                 else:
+                    state.local = event.sdp
                     self._owner.do(SendOffer(call=self._owner.id, sdp=event.sdp))
             case LegRefused():
                 state.exchange = before
@@ -281,7 +282,7 @@ class Session:
     def fire(self) -> None:
         """The engine has taken too long, or the time to back off is over."""
         if self.state.exchange is Exchange.BACKING_OFF:
-            self.recover()
+            self._offer_again()
         elif self._owner.engine_ready or not self._owner.told:
             self._failed("no_answer")
         else:
@@ -342,6 +343,16 @@ class Session:
     def _await_engine(self, exchange: Exchange) -> None:
         self.state.exchange = exchange
         self.state.deadline = self._owner.now + self._owner.engine_wait_s
+
+    def _offer_again(self) -> None:
+        state = self.state
+        state.deadline = 0.0
+        state.recoveries += 1
+        if state.recoveries > RECOVERIES_MAX:
+            self._failed("lost")
+        else:
+            state.exchange = Exchange.REOFFERED
+            self._owner.do(SendOffer(call=self._owner.id, sdp=state.local))
 
     def _apply(self, sdp: str | None) -> None:
         if sdp is None:
