@@ -1,5 +1,6 @@
 """The API's doors to the server: reads of the database and of files, each in a thread: no call waits for a disk."""
 
+from .api.answers import CallStatistics
 from .recordings.files import OpenRecording
 from .server import Server
 from .store.views import Listing, Page
@@ -38,6 +39,16 @@ class Views:
 
     async def events(self, customer: str, after: int, limit: int, conference: str | None) -> list[tuple[int, bytes]]:
         return await self._read(self._views.events, customer, after, limit, conference)
+
+
+def statistics(server: Server, call: str) -> CallStatistics | None:
+    """What the engine last said of the call's media."""
+    found = server.statistics_of(call)
+    if found is None:
+        return None
+    return CallStatistics(
+        call_id=call, **{name: getattr(found, name) for name in CallStatistics.__struct_fields__ if name != "call_id"}
+    )
 
 
 class LogTail:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncGenerator, Generator
 from functools import partial
 
 import structlog
@@ -12,7 +12,7 @@ import uvicorn
 from .api.app import create_app
 from .api.deps import ApiDeps
 from .config import Config, ConfigError, Endpoint
-from .doors import LogTail, RecordingFiles, Views
+from .doors import LogTail, RecordingFiles, Views, statistics
 from .keys import new_key
 from .metrics import add_server_metrics
 from .server import Server
@@ -65,7 +65,7 @@ class RunningServer:
 
 
 @contextlib.asynccontextmanager
-async def running(config: Config) -> AsyncIterator[RunningServer]:
+async def running(config: Config) -> AsyncGenerator[RunningServer]:
     """A server that is up while the block runs, and that ends its calls cleanly afterwards.
 
     Raises ConfigError or StoreError with one clear sentence if it can't be started.
@@ -101,6 +101,7 @@ class _Http(uvicorn.Server):
             views=Views(server),
             log=LogTail(server),
             recordings=RecordingFiles(server),
+            statistics=partial(statistics, server),
             ready=server.trouble,
             clock=asyncio.get_running_loop().time,
             version=VERSION,

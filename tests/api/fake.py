@@ -10,6 +10,7 @@ import httpx
 import msgspec
 
 from plenary.api import ApiDeps, create_app
+from plenary.api.answers import CallStatistics
 from plenary.core import events
 from plenary.core.errors import Invalid, NotFound, Refusal, WrongState
 from plenary.core.ids import ZERO_ID, stamp
@@ -73,6 +74,7 @@ class FakeServer:
         self.refusal: Exception | None = None
         """What the next questions fail with."""
         self.reasons: list[str] = []
+        self.statistics: dict[str, CallStatistics] = {}
         self.files: dict[str, FakeFile] = {}
         self.waits: list[tuple[int, float]] = []
         self.on_wait: Callable[[float], Awaitable[None]] | None = None
@@ -87,6 +89,7 @@ class FakeServer:
                 "views": self,
                 "log": FakeTail(self),
                 "recordings": FakeFiles(self),
+                "statistics": self.statistics.get,
                 "ready": lambda: self.reasons,
                 "clock": lambda: self.seconds,
                 "version": "0.0.1",

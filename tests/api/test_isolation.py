@@ -7,6 +7,7 @@ import pytest
 from plenary.api.operations import OPERATIONS, Operation, ids_of
 
 from .fake import ANN, BOBS_KEY, Client, FakeServer
+from .test_statistics import statistics_of
 
 WITH_ID = [operation for operation in OPERATIONS if ids_of(operation)]
 LISTS = [operation for operation in OPERATIONS if operation.name.startswith("list_")]
@@ -20,11 +21,13 @@ def anns(client: Client, server: FakeServer) -> dict[str, str]:
     )
     conference = client.a_conference()["id"]
     server.happened(customer=ANN, conference=conference)
+    call = calls.json()["calls"][0]["id"]
+    server.statistics[call] = statistics_of(call)
     return {
         "conference_id": conference,
         "conferencecall_id": server.a_participant(ANN, conference).id,
         "recording_id": server.a_recording(b"RIFF", ANN).id,
-        "call_id": calls.json()["calls"][0]["id"],
+        "call_id": call,
     }
 
 

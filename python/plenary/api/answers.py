@@ -10,6 +10,42 @@ import msgspec
 from ..core.resources import Call, Conference, Conferencecall, LogEntry, Recording
 
 
+class CallStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """How the media of a call fare, as the media engine said at most two seconds ago. `null`: not measured (yet)."""
+
+    call_id: str
+    packets_received: int
+    packets_sent: int
+    bytes_received: int
+    bytes_sent: int
+    lost: int
+    """RTP packets that never came (RFC 3550 A.3)."""
+    late: int
+    """Packets that came too late to be played."""
+    duplicate: int
+    reordered: int
+    concealed_ms: int
+    """Sound that was made up for what was lost or late."""
+    jitter_ms: float
+    """Interarrival jitter (RFC 3550 A.8)."""
+    round_trip_ms: float | None
+    """To the phone and back, by RTCP."""
+    buffer_ms: float
+    """Delay of the jitter buffer."""
+    tick_wait_ms: float
+    """From a packet's arrival to the tick that mixes it."""
+    mix_us: float
+    """Time the tick takes to mix."""
+    send_us: float
+    """Time the tick takes to send."""
+    strangers: int
+    """Packets dropped because another address sent them."""
+    malformed: int
+    level_dbfs: float
+    """Loudness of what the phone says; 0 is full scale."""
+    talking: bool
+
+
 class ConferencePage(msgspec.Struct, frozen=True, kw_only=True):
     """One page of conferences, newest first."""
 

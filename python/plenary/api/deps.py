@@ -10,6 +10,7 @@ from typing import Protocol
 from ..core.events import Request
 from ..core.resources import Resource
 from ..store.views import Listing, Page
+from .answers import CallStatistics
 from .metrics import Metrics
 
 Ask = Callable[[Callable[[int], Request]], Awaitable[Resource | list[Resource]]]
@@ -90,6 +91,8 @@ class ApiDeps:
     views: Views
     log: LogTail
     recordings: RecordingFiles
+    statistics: Callable[[str], CallStatistics | None]
+    """Of a call, by id; None: it has no media (any more), or they are too young to have any figures."""
     ready: Callable[[], list[str]]
     """Why the server is not ready to take calls, a sentence each. Empty: it is."""
     clock: Callable[[], float]

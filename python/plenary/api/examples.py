@@ -20,6 +20,7 @@ from ..core.resources import (
     Recording,
     RecordingStatus,
 )
+from .answers import CallStatistics
 
 CUSTOMER_ID = "6a1f3a1e-93a3-4a41-8d9e-7b7d1f0f5b22"
 CONFERENCE_ID = "99accfb7-c0dd-4a54-997d-dd18af7bc280"
@@ -158,3 +159,28 @@ EVENTS: dict[str, Any] = {
     ],
     "next_position": 4711,
 }
+
+CALL_STATISTICS = _built(
+    CallStatistics(
+        call_id=CALL_ID,
+        packets_received=3012,
+        packets_sent=3014,
+        bytes_received=518064,
+        bytes_sent=518408,
+        lost=3,
+        late=0,
+        duplicate=0,
+        reordered=1,
+        concealed_ms=60,
+        jitter_ms=1.2,
+        round_trip_ms=24.5,
+        buffer_ms=0.0,
+        tick_wait_ms=9.6,
+        mix_us=8.1,
+        send_us=31.0,
+        strangers=0,
+        malformed=0,
+        level_dbfs=-21.4,
+        talking=True,
+    )
+)

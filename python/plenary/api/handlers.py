@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from ..core import events
+from ..core.errors import WrongState
 from ..core.resources import Call, ConferenceType, Resource
 from ..store.views import MAX_EVENTS, MAX_PAGE_SIZE, MAX_POSITION, Listing, Page
 from . import answers, decode, download, operations
@@ -197,6 +198,13 @@ class Handlers:
 
     async def get_call(self, asked: Asked) -> Answer:
         return await self._views.call(asked.customer, asked.id)
+
+    async def get_call_statistics(self, asked: Asked) -> Answer:
+        await self._views.call(asked.customer, asked.id)
+        statistics = self._deps.statistics(asked.id)
+        if statistics is None:
+            raise WrongState("call_without_media", "The call has no media, or has only just got them.")
+        return statistics
 
     async def hang_up_call(self, asked: Asked) -> Answer:
         return await self._one(lambda ask: events.HangUpCall(ask=ask, customer=asked.customer, call=asked.id))

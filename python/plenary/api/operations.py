@@ -13,6 +13,7 @@ from ..store.views import MAX_EVENTS, MAX_PAGE_SIZE, MAX_POSITION
 from . import examples
 from .answers import (
     CallPage,
+    CallStatistics,
     ConferencecallPage,
     ConferencePage,
     CreatedCalls,
@@ -321,6 +322,17 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Read a call",
         answer=Call,
         answer_example=examples.CALL,
+    ),
+    Operation(
+        name="get_call_statistics",
+        method="GET",
+        path="/v1.0/calls/{call_id}/statistics",
+        tag="Calls",
+        summary="See how the media of a call fare",
+        description="Loss, jitter, delay of each stage, level. At most two seconds old.",
+        answer=CallStatistics,
+        errors=("call_without_media",),
+        answer_example=examples.CALL_STATISTICS,
     ),
     Operation(
         name="delete_call",

@@ -179,6 +179,7 @@ CATALOGUE: dict[str, ProblemType] = {
                 "It is being recorded already.",
                 "Stop the recording first; `recording_id` says which one runs.",
             ),
+            ("call_without_media", "The call has no media.", "Ask while it is answered, from two seconds on."),
             ("recording_not_active", "It is not being recorded.", "There is nothing to stop."),
         ),
         *_kinds(
