@@ -90,6 +90,13 @@ def test_what_was_lost_on_the_way_is_asked_for_again(bench: Bench):
     ]  # fmt: skip
 
 
+def test_a_play_that_was_lost_on_the_way_is_asked_for_again(bench: Bench):
+    bench.model.talks_forever = True
+    call = bench.calls_in(bench.creates(pre_actions=[WELCOME]).id)
+    bench.model.legs[call]["plays"] = ["stranger"]
+    assert loses_engine(bench, restarted=False) == [bench.all(c.Play)[0], c.StopPlay(call=call, play="stranger")]
+
+
 def test_what_should_not_be_there_is_removed():
     bench = Bench()
     leg = e.LegSnapshot(call="x", conference="y", direction="sendrecv", negotiated=True)

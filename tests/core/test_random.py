@@ -380,6 +380,24 @@ class Driver:
         self.new_shadow()
         self.gain_engine()
 
+    def check_engine(self) -> None:
+        """Nothing is on its way: the engine is as the resources say."""
+        live = {i: row.resource for i, row in self.rows.items() if row.live}
+        calls = {i for i, resource in live.items() if isinstance(resource, Call)}
+        assert set(self.model.legs) <= calls, "no leg without a call"
+        rooms = {i for i, x in live.items() if isinstance(x, Conference) and x.status == "progressing"}
+        assert self.model.rooms == rooms
+        for resource in live.values():
+            if isinstance(resource, Conferencecall) and resource.status == "joined":
+                session = self.switch._world.calls[resource.reference_id].state.session
+                assert session.room == resource.conference_id
+                if session.negotiated:
+                    assert self.model.legs[resource.reference_id]["room"] == resource.conference_id
+        running = {
+            i for i, x in live.items() if isinstance(x, Recording) and self.switch._world.recordings[i].state.running
+        }
+        assert self.model.recordings == running
+
     # --- The end ---
 
     def finish(self) -> None:
@@ -387,6 +405,9 @@ class Driver:
         self.lazy = 0.0
         if not self.engine:
             self.gain_engine()
+        while any(self.answers.values()):
+            self.answer_one()
+        self.check_engine()
         for id_ in [i for i, row in self.rows.items() if isinstance(row.resource, Conference)]:
             if self.rows[id_].live:
                 self.ask(e.DeleteConference, conference=id_)

@@ -96,7 +96,9 @@ class RefuseOffer(Command, frozen=True, kw_only=True):
 
 
 class OpenLeg(Command, frozen=True, kw_only=True):
-    """Makes the call's media. With the phone's offer the engine answers it, without it makes one."""
+    """Makes the call's media. With the phone's offer the engine answers it, without it makes one.
+
+    Said again of a leg that is there, it is answered again."""
 
     call: str
     sdp: str | None
