@@ -7,19 +7,28 @@ and, only after that, lets the effects leave. So nothing is ever told to anyone 
 `Server` runs this on sockets and SQLite; the scenario tests run it on a simulated clock, network and engine.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from .core import commands, events
 from .core.changes import Changes
 from .core.ids import ZERO_ID
-from .core.resources import Conference
+from .core.resources import Call, Conference, Conferencecall, Recording, Resource
 from .core.switch import Switch
 from .media.client import EngineLink, Position
 from .sip import adapter as signalling
 from .sip.config import Datagram
 from .sip.endpoint import Endpoint
+
+R = TypeVar("R", bound=Resource)
+
+
+class Stored(Protocol):
+    """Looks up a resource as it was last written; None if there never was one."""
+
+    def __call__(self, kind: type[R], id: str, /) -> R | None: ...
 
 
 class Arrived(msgspec.Struct, frozen=True):
@@ -70,15 +79,9 @@ class Turn(msgspec.Struct, frozen=True):
 class Node:
     """The pure parts, wired. State is in them, none is in here but what waits to be drained."""
 
-    def __init__(
-        self,
-        switch: Switch,
-        endpoint: Endpoint,
-        link: EngineLink,
-        stored_conference: Callable[[str], Conference | None],
-    ) -> None:
-        """`stored_conference` looks up one that is over, by id: the switch keeps only what is at work."""
-        self._stored_conference = stored_conference
+    def __init__(self, switch: Switch, endpoint: Endpoint, link: EngineLink, stored: Stored) -> None:
+        """`stored` is asked for what is over: the switch keeps only what is at work."""
+        self._stored = stored
         self._switch = switch
         self._endpoint = endpoint
         self._link = link
@@ -122,16 +125,34 @@ class Node:
                 self._decide(event, now)
 
     def _decide(self, event: events.Event, now: float) -> None:
-        if isinstance(event, events.CallOffered):
-            event = self._with_what_is_over(event)
-        self._perform(self._switch.handle(event, now), now)
+        self._perform(self._switch.handle(self._with_what_is_over(event), now), now)
 
-    def _with_what_is_over(self, event: events.CallOffered) -> events.CallOffered:
-        """A call to a conference that has ended is told so: the switch needs the row for that."""
-        id = self._switch.conference_of(event.user)
+    def _with_what_is_over(self, event: events.Event) -> events.Event:
+        """What is not at work any more the switch is handed as it was last written (see `events.Request`).
+
+        It is looked up here and not when the request comes in: only now is every earlier turn on disk.
+        """
+        match event:
+            case events.CallOffered(user=user):
+                kind, id = Conference, self._switch.conference_of(user)
+            case (
+                events.UpdateConference(conference=id)
+                | events.DeleteConference(conference=id)
+                | events.StartConferenceRecording(conference=id)
+                | events.StopConferenceRecording(conference=id)
+            ):
+                kind = Conference
+            case events.KickConferencecall(conferencecall=id):
+                kind = Conferencecall
+            case events.DeleteRecording(recording=id):
+                kind = Recording
+            case events.HangUpCall(call=id):
+                kind = Call
+            case _:
+                return event
         if id == ZERO_ID or self._switch.holds(id):
             return event
-        return msgspec.structs.replace(event, stored=self._stored_conference(id))
+        return msgspec.structs.replace(event, stored=self._stored(kind, id))
 
     def _perform(self, wanted: Iterable[commands.Command], now: float) -> None:
         for command in wanted:

@@ -15,13 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-import msgspec
 import structlog
 
 from .config import Config
 from .core import commands, events
 from .core.errors import Refusal, Unavailable
-from .core.resources import Call, Conference, Conferencecall, Recording, Resource
+from .core.resources import Resource
 from .core.switch import Switch, SwitchSettings
 from .media.client import EngineConnection, EngineLink, Position
 from .media.messages import CommandFailed, EngineStats, LegClosed, LegStats, Stats
@@ -118,7 +117,7 @@ class Server:
         self.endpoint = Signalling(_endpoint_config(config, self.udp.port), _new_id, self._secret())
         self.endpoint.restore(saved.dialogs, now)
         self.last_position = self.store.last_position
-        self.node = Node(self.switch, self.endpoint, self.link, partial(self.store.find, Conference))
+        self.node = Node(self.switch, self.endpoint, self.link, self.store.find)
         self.connection = EngineConnection(self.engine.socket, self.link, self._wake.set, self._engine_trouble)
         self._tasks = [
             asyncio.create_task(self._run(), name="turns"),
@@ -191,9 +190,8 @@ class Server:
             raise Unavailable("server_ending", "The server is ending; ask again in a moment.")
         self._next_ask += 1
         ask = self._next_ask
-        asked = await self._with_what_is_over(request(ask))
         future = self._asks[ask] = asyncio.get_running_loop().create_future()
-        self._put(asked)
+        self._put(request(ask))
         try:
             async with asyncio.timeout(ASK_S):
                 return await future
@@ -203,25 +201,6 @@ class Server:
             ) from None
         finally:
             self._asks.pop(ask, None)
-
-    async def _with_what_is_over(self, request: events.Request) -> events.Request:
-        """A request about something that is not at work any more gets it as it was last written."""
-        match request:
-            case events.UpdateConference(conference=id) | events.DeleteConference(conference=id):
-                kind = Conference
-            case events.StartConferenceRecording(conference=id) | events.StopConferenceRecording(conference=id):
-                kind = Conference
-            case events.KickConferencecall(conferencecall=id):
-                kind = Conferencecall
-            case events.DeleteRecording(recording=id):
-                kind = Recording
-            case events.HangUpCall(call=id):
-                kind = Call
-            case _:
-                return request
-        if self.switch.holds(id):
-            return request
-        return msgspec.structs.replace(request, stored=await self.read(self.store.find, kind, id))
 
     async def read(self, question: Callable[..., T], *args: object, **kwargs: object) -> T:
         """Runs a reading function in a thread of its own."""
@@ -282,8 +261,8 @@ class Server:
                 continue
             self._store_trouble = None
             break
-        if record.position is not None:
-            self.link.acknowledge(min(record.position.seq, self.link.position.seq))
+        if record.position is not None and record.position.engine == self.link.position.engine:
+            self.link.acknowledge(record.position.seq)
         if last > self.last_position:
             self.last_position = last
             async with self._logged:
@@ -351,7 +330,7 @@ class Server:
 
     async def _ask_statistics(self) -> None:
         self.link.ask_stats("statistics")
-        self.connection.flush()
+        self._wake.set()  # goes out with the next turn: what the link holds now may belong to one not yet on disk
 
     async def _prune(self) -> None:
         keep_s = self.config.event_days * 86400.0
