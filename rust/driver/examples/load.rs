@@ -16,7 +16,7 @@ use plenary_driver::{sys, wire};
 use plenary_media::messages::{Command, EngineStats, Event, Id, LegStats, PROTOCOL_VERSION};
 use traffic::Traffic;
 
-const MAX_LEGS: usize = 4_000;
+const MAX_LEGS: usize = 8_000;
 const MAX_SECONDS: u64 = 20;
 /// Ticks of a second in /proc/PID/stat.
 const CLOCK_TICKS: f64 = 100.0;
@@ -242,7 +242,8 @@ fn main() -> io::Result<()> {
     println!(
         "{{\"legs\": {legs}, \"room_size\": {room_size}, \"seconds\": {seconds}, \"cores\": {cores:.3}, \
          \"ucore_per_leg\": {:.1}, \"delay_ms_p50\": {:.2}, \"delay_ms_p99\": {:.2}, \"bursts_heard\": {}, \
-         \"packets_sent\": {}, \"packets_received\": {}, \"packets_lost\": {}, \"engine_received\": {}, \
+         \"packets_sent\": {}, \"packets_received\": {}, \"packets_lost\": {}, \"phones_short\": {}, \
+         \"longest_gap_ms\": {:.1}, \"engine_received\": {}, \
          \"engine_lost\": {}, \"engine_late\": {}, \"concealed_ms\": {}, \"ticks\": {}, \"late_ticks\": {}, \
          \"tick_us_p50\": {}, \"tick_us_p99\": {}, \"bytes_per_leg\": {:.0}}}",
         cores / legs as f64 * 1e6,
@@ -252,6 +253,8 @@ fn main() -> io::Result<()> {
         findings.sent,
         findings.received,
         findings.lost,
+        findings.phones_short,
+        findings.longest_gap_ms,
         grown(|leg| leg.packets_received),
         grown(|leg| leg.lost),
         grown(|leg| leg.late),

@@ -6,7 +6,7 @@
 mod orders;
 
 use std::collections::HashMap;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -30,6 +30,8 @@ use crate::worker::{Job, Notice, Order};
 const THREAD_ANSWER: Duration = Duration::from_secs(5);
 /// How long the last events are offered to the server when the engine ends.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// A descriptor that is never ready.
+const NOBODY: RawFd = -1;
 /// The only rate of prompts.
 const PROMPT_RATE: u32 = 8_000;
 
@@ -64,7 +66,9 @@ pub struct Control {
     links: Links,
     /// Random, new with each process.
     engine: String,
-    connection: Option<Connection>,
+    server: Option<Connection>,
+    /// Has connected and said nothing yet.
+    newcomer: Option<Connection>,
     /// Since when there is no server.
     orphan_since: Option<Duration>,
     journal: Journal,
@@ -87,7 +91,8 @@ impl Control {
         Control {
             links,
             engine,
-            connection: None,
+            server: None,
+            newcomer: None,
             orphan_since: Some(sys::monotonic()),
             journal: Journal::default(),
             prompts: Prompts::default(),
@@ -121,7 +126,7 @@ impl Control {
 
     fn say_farewell(&mut self) {
         let deadline = sys::monotonic() + FAREWELL;
-        while let Some(connection) = &mut self.connection {
+        while let Some(connection) = &mut self.server {
             let lost = connection.write(&self.journal).is_err();
             let left = deadline.saturating_sub(sys::monotonic());
             if lost
@@ -144,71 +149,74 @@ impl Control {
 
     /// Waits for something to happen, and deals with it.
     fn turn(&mut self) {
-        let news = self
-            .connection
-            .as_ref()
-            .is_some_and(|connection| connection.has_news(&self.journal));
-        let readable = |fd| Interest {
+        let news = |server: &Connection| server.has_news(&self.journal);
+        let news = self.server.as_ref().is_some_and(news);
+        let interest = |fd, write| Interest {
             fd,
             read: true,
-            write: false,
+            write,
+        };
+        let fd_of = |connection: &Option<Connection>| {
+            connection.as_ref().map_or(NOBODY, AsRawFd::as_raw_fd)
         };
         let mut interests = [
-            readable(self.links.signals.as_raw_fd()),
-            readable(self.links.bell.as_raw_fd()),
-            readable(self.links.listener.as_raw_fd()),
-            Interest {
-                fd: -1,
-                read: false,
-                write: false,
-            },
+            interest(self.links.signals.as_raw_fd(), false),
+            interest(self.links.bell.as_raw_fd(), false),
+            interest(self.links.listener.as_raw_fd(), false),
+            interest(fd_of(&self.server), news),
+            interest(fd_of(&self.newcomer), false),
         ];
-        if let Some(connection) = &self.connection {
-            interests[3] = Interest {
-                fd: connection.as_raw_fd(),
-                read: true,
-                write: news,
-            };
-        }
         let now = sys::monotonic();
         let orphaned = self
             .orphan_since
             .map(|since| since + self.links.orphan_timeout);
         sys::wait(&mut interests, orphaned.map(|end| end.saturating_sub(now)));
-        let [signal, bell, listener, connection] = interests;
+        let [signal, bell, listener, server, newcomer] = interests;
         self.ending |= signal.read || orphaned.is_some_and(|end| sys::monotonic() >= end);
         if bell.read {
             self.links.bell.silence();
         }
         self.hear_notices();
-        if connection.read {
-            self.read_server();
+        if server.read
+            && let Some(server) = self.server.take()
+        {
+            self.read(server, false);
         }
-        if let Some(open) = &mut self.connection
-            && open.write(&self.journal).is_err()
+        if newcomer.read
+            && let Some(newcomer) = self.newcomer.take()
+        {
+            self.read(newcomer, true);
+        }
+        if let Some(server) = &mut self.server
+            && server.write(&self.journal).is_err()
         {
             self.lose_server();
         }
         if listener.read
             && let Some(newest) = self.links.listener.accept()
         {
-            self.lose_server();
-            self.connection = Some(newest);
+            self.newcomer = Some(newest);
         }
     }
 
     fn lose_server(&mut self) {
-        self.connection = None;
+        self.server = None;
         self.orphan_since.get_or_insert_with(sys::monotonic);
     }
 
-    fn read_server(&mut self) {
-        let Some(mut connection) = self.connection.take() else {
-            return;
-        };
+    /// Reads what has come. A newcomer that says something takes the server's place.
+    fn read(&mut self, mut connection: Connection, is_newcomer: bool) {
         let mut batches = Vec::new();
         let read = connection.read(|batch| batches.push(batch));
-        self.connection = Some(connection);
+        if is_newcomer && batches.is_empty() {
+            // Who connects only to see whether somebody listens must not disturb.
+            self.newcomer = read.is_ok().then_some(connection);
+            return;
+        }
+        if is_newcomer {
+            self.lose_server();
+        }
+        self.server = Some(connection);
         for batch in batches {
             self.perform(batch);
         }
@@ -290,7 +298,7 @@ impl Control {
             snapshot,
             last_seq: self.journal.newest(),
         };
-        if let Some(connection) = &mut self.connection {
+        if let Some(connection) = &mut self.server {
             connection.greet(&welcome, acked);
             self.orphan_since = None;
         }

@@ -294,3 +294,136 @@ fn ended(recording: Id, reason: RecordingEnd, audio: u64, detail: String) -> Eve
         detail,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+    use std::sync::mpsc::{Sender, channel};
+
+    /// A folder of one test's own, and the thread that writes into it.
+    struct Desk {
+        folder: PathBuf,
+        tasks: Sender<Task>,
+        reports: Receiver<Report>,
+    }
+
+    impl Desk {
+        fn new(name: &str) -> Desk {
+            let folder =
+                std::env::temp_dir().join(format!("plenary-{name}-{}", std::process::id()));
+            std::fs::create_dir_all(&folder).expect("a folder");
+            let ((tasks, queue), (told, reports)) = (channel(), channel());
+            std::thread::spawn(move || write_recordings(&queue, |report| drop(told.send(report))));
+            Desk {
+                folder,
+                tasks,
+                reports,
+            }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.folder.join(name)
+        }
+
+        fn record(&self, file: &str, append: bool, blocks: usize) -> (RecordingEnd, u64, u64) {
+            let recording = Id::new("rec").expect("an id");
+            let path = self.path(file).to_string_lossy().into_owned();
+            let (of, backlog) = (RecordingOf::Room(recording.clone()), Backlog::default());
+            let open = Task::Open {
+                recording: recording.clone(),
+                of,
+                path,
+                append,
+                backlog,
+            };
+            self.tasks.send(open).expect("it lives");
+            for _ in 0..blocks {
+                let block = Task::Write {
+                    recording: recording.clone(),
+                    pcm: vec![77; 800],
+                };
+                self.tasks.send(block).expect("it lives");
+            }
+            let reason = RecordingEnd::Stopped;
+            self.tasks
+                .send(Task::End {
+                    recording,
+                    reason,
+                    detail: String::new(),
+                })
+                .expect("it lives");
+            match self.reports.recv().expect("a report") {
+                Report::Ended(Event::RecordingEnded {
+                    reason,
+                    duration_ms,
+                    bytes,
+                    ..
+                })
+                | Report::Failed(
+                    Event::RecordingEnded {
+                        reason,
+                        duration_ms,
+                        bytes,
+                        ..
+                    },
+                    ..,
+                ) => (reason, duration_ms, bytes),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    impl Drop for Desk {
+        fn drop(&mut self) {
+            drop(std::fs::remove_dir_all(&self.folder));
+        }
+    }
+
+    #[test]
+    fn a_file_is_a_wav_of_what_was_recorded_and_can_be_continued() {
+        let desk = Desk::new("continue");
+        assert_eq!(
+            desk.record("a.wav", false, 3),
+            (RecordingEnd::Stopped, 300, 4_844)
+        );
+        // What a crash leaves: audio that the header does not tell of, and half a sample.
+        let crashed = OpenOptions::new()
+            .append(true)
+            .open(desk.path("a.wav"))
+            .expect("the file");
+        io::Write::write_all(&mut &crashed, &[1, 2, 3]).expect("a disk");
+        assert_eq!(
+            desk.record("a.wav", true, 2),
+            (RecordingEnd::Stopped, 500, 8_046)
+        );
+        let bytes = std::fs::read(desk.path("a.wav")).expect("the file");
+        assert_eq!(bytes.len(), 8_046);
+        assert_eq!(bytes[..wav::HEADER_LEN], wav::header(8_002));
+    }
+
+    #[test]
+    fn what_is_there_is_neither_overwritten_nor_followed_nor_taken_for_ours() {
+        let desk = Desk::new("refuse");
+        std::fs::write(desk.path("taken.wav"), b"precious").expect("a disk");
+        std::os::unix::fs::symlink(desk.path("elsewhere"), desk.path("link.wav")).expect("a disk");
+        let cases = [
+            ("taken.wav", false),
+            ("taken.wav", true),
+            ("link.wav", true),
+            ("no/such", false),
+        ];
+        for (file, append) in cases {
+            assert_eq!(
+                desk.record(file, append, 1).0,
+                RecordingEnd::DiskError,
+                "{file}"
+            );
+        }
+        assert_eq!(
+            std::fs::read(desk.path("taken.wav")).expect("the file"),
+            b"precious"
+        );
+        assert!(!desk.path("elsewhere").exists());
+    }
+}

@@ -10,6 +10,8 @@ use std::time::Duration;
 const DATAGRAM: usize = plenary_media::rtp::packet::MAX_DATAGRAM + 1;
 /// Datagrams read from one socket at once; a peer in order sends one between two reads.
 const BATCH: usize = 4;
+/// Batches read from one socket before others get their turn: whoever floods one port delays nobody else.
+const BATCHES: usize = 16;
 /// Readiness events fetched at once.
 const EVENTS: usize = 1_024;
 /// Nice value of media threads that may not be real-time ones: about 30 times the share of an ordinary one.
@@ -293,18 +295,14 @@ impl Default for Receiver {
 }
 
 impl Receiver {
-    /// Hands all datagrams that wait in a socket to `each`: bytes, source, arrival by the wall clock.
+    /// Hands the datagrams that wait in a socket to `each`: bytes, source, arrival by the wall clock. `false` if
+    /// there may be more.
     pub fn drain(
         &mut self,
         socket: BorrowedFd<'_>,
         mut each: impl FnMut(&[u8], SocketAddr, Option<Duration>),
-    ) {
-        loop {
-            let count = self.receive(socket, &mut each);
-            if count < BATCH {
-                return;
-            }
-        }
+    ) -> bool {
+        (0..BATCHES).any(|_| self.receive(socket, &mut each) < BATCH)
     }
 
     fn receive(

@@ -32,6 +32,8 @@ const LATE: Duration = Duration::from_millis(5);
 /// Lost time that is not made up for: a burst of five packets is what a jitter buffer takes, not more.
 const STALL: Duration = Duration::from_millis(100);
 
+/// A datagram that seems to have waited longer has not: the wall clock was set.
+const MAX_AGE: Duration = Duration::from_secs(1);
 const SUB_TICK_NS: u64 = SUB_TICK.as_nanos() as u64;
 
 /// A leg on its way to another thread.
@@ -122,6 +124,8 @@ pub struct Worker {
     seats: Vec<Option<Seat>>,
     epoll: Epoll,
     receiver: sys::Receiver,
+    /// Tokens of sockets that had more than was read of them.
+    unread: Vec<u64>,
     jobs: Receiver<Job>,
     /// Rings when there is a job.
     bell: Arc<Bell>,
@@ -162,6 +166,7 @@ impl Worker {
             seats: Vec::new(),
             epoll: Epoll::new()?,
             receiver: sys::Receiver::default(),
+            unread: Vec::new(),
             jobs: links.jobs,
             bell: links.bell,
             notices: links.notices,
@@ -383,11 +388,12 @@ impl Worker {
             receiver,
             engine,
             seats,
+            unread,
             ..
         } = self;
-        epoll.ready(|token| {
+        let mut read = |token: u64| {
             let Some(Some(seat)) = seats.get((token >> 1) as usize) else {
-                return;
+                return true;
             };
             let rtcp = token & 1 == 1;
             let socket = if rtcp {
@@ -396,14 +402,22 @@ impl Worker {
                 &seat.sockets.rtp
             };
             receiver.drain(socket.as_fd(), |datagram, source, arrival| {
-                let age = arrival.map_or(Duration::ZERO, |arrival| wall.saturating_sub(arrival));
+                let age = arrival.map(|arrival| wall.saturating_sub(arrival));
+                let age = age.filter(|age| *age < MAX_AGE).unwrap_or(Duration::ZERO);
                 let arrival = now.saturating_sub(age);
                 if rtcp {
                     engine.receive_rtcp(seat.key, datagram, source, arrival);
                 } else {
                     engine.receive(seat.key, datagram, source, arrival);
                 }
-            });
+            })
+        };
+        unread.retain(|token| !read(*token));
+        epoll.ready(|token| {
+            // A socket is reported once for what came; what is left in it has to be remembered.
+            if !read(token) && !unread.contains(&token) {
+                unread.push(token);
+            }
         });
     }
 

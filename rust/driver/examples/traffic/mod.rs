@@ -25,6 +25,8 @@ const TALKERS: usize = 3;
 const SOCKETS: usize = 32;
 /// Steps of 20 ms in which packets are sent, so that they come spread over time.
 const STEPS: usize = 20;
+/// Packets that a phone may have sent without their answer having come yet.
+const ON_ITS_WAY: u64 = 3;
 /// Loudness from which a sample belongs to a burst.
 const LOUD: u16 = 500;
 
@@ -40,6 +42,18 @@ struct Phone {
     lost: u64,
     /// Packets of silence received in a row.
     silent: u32,
+    last_arrival: Option<Duration>,
+    longest_gap: Duration,
+    /// What it had sent when counting began.
+    sent_before: u64,
+}
+
+impl Phone {
+    /// What is on its way when counting begins and ends is not missing.
+    fn is_short(&self) -> bool {
+        let due = (self.sent - self.sent_before).saturating_sub(ON_ITS_WAY);
+        self.lost * 1000 > self.received + self.lost || self.received * 1000 < due * 999
+    }
 }
 
 /// All phones.
@@ -60,6 +74,10 @@ pub struct Findings {
     pub sent: u64,
     pub received: u64,
     pub lost: u64,
+    /// Phones that did not get 99.9 % of what they should have got.
+    pub phones_short: usize,
+    /// Between two packets of any phone.
+    pub longest_gap_ms: f64,
     pub delay_ms_p50: f64,
     pub delay_ms_p99: f64,
     pub bursts_heard: usize,
@@ -104,6 +122,9 @@ impl Traffic {
             received: 0,
             lost: 0,
             silent: 0,
+            last_arrival: None,
+            longest_gap: Duration::ZERO,
+            sent_before: 0,
         });
     }
 
@@ -112,6 +133,8 @@ impl Traffic {
         self.delays_ms.clear();
         for phone in &mut self.phones {
             (phone.received, phone.lost) = (0, 0);
+            (phone.last_arrival, phone.longest_gap) = (None, Duration::ZERO);
+            phone.sent_before = phone.sent;
         }
     }
 
@@ -142,6 +165,15 @@ impl Traffic {
             sent: self.phones.iter().map(|phone| phone.sent).sum::<u64>() - sent_before,
             received: self.phones.iter().map(|phone| phone.received).sum(),
             lost: self.phones.iter().map(|phone| phone.lost).sum(),
+            phones_short: self.phones.iter().filter(|phone| phone.is_short()).count(),
+            longest_gap_ms: self
+                .phones
+                .iter()
+                .map(|phone| phone.longest_gap)
+                .max()
+                .unwrap_or_default()
+                .as_secs_f64()
+                * 1000.0,
             delay_ms_p50: quantile(0.5),
             delay_ms_p99: quantile(0.99),
             bursts_heard: self.delays_ms.len(),
@@ -184,7 +216,7 @@ impl Traffic {
             ..
         } = self;
         for socket in sockets {
-            receiver.drain(socket.as_fd(), |packet, source, arrival| {
+            while !receiver.drain(socket.as_fd(), |packet, source, arrival| {
                 let Some(number) = by_port[usize::from(source.port())] else {
                     return;
                 };
@@ -198,6 +230,10 @@ impl Traffic {
                 }
                 phone.last_seq = Some(seq);
                 phone.received += 1;
+                if let (Some(last), Some(now)) = (phone.last_arrival, arrival) {
+                    phone.longest_gap = phone.longest_gap.max(now.saturating_sub(last));
+                }
+                phone.last_arrival = arrival;
                 let mut pcm = [0; FRAME];
                 Codec::Pcmu.decode(&packet[12..], &mut pcm);
                 let Some(first) = pcm.iter().position(|sample| sample.unsigned_abs() > LOUD) else {
@@ -212,7 +248,7 @@ impl Traffic {
                     delays_ms
                         .push(arrival.saturating_sub(begin).as_secs_f64() * 1000.0 + into_packet);
                 }
-            });
+            }) {}
         }
     }
 }

@@ -22,7 +22,7 @@ impl Control {
         self.gather_legs(&batch.commands);
         let hints = joins_of(&batch.commands);
         for command in batch.commands {
-            let greeted = self.connection.as_ref().is_some_and(Connection::is_greeted);
+            let greeted = self.server.as_ref().is_some_and(Connection::is_greeted);
             if greeted || matches!(command, Command::Hello { .. }) {
                 self.obey(command, &hints);
             } else {
