@@ -1,7 +1,7 @@
 """Was this sound in that one? Told by cross-correlation, from what a caller said and what another received.
 
-Speech is compared below 500 Hz, where a voice has its pitch and first formant: enough to tell one recording from
-another, and a thousand values a second are few enough for plain Python.
+First the place is looked for at a thousand values a second: few enough for plain Python, and enough to tell one
+recording from another. There the two are laid upon each other to the sample.
 """
 
 from __future__ import annotations
@@ -52,12 +52,21 @@ def find(said: array[int], heard: array[int], window_ms: int | None = None) -> M
     energy = sum(map(mul, needle, needle))
     if places < 1 or not energy:
         return Match(0.0, 0.0, 0)
-    # The hay is not copied for each place: zip stops with the needle, so a memoryview's slice is enough.
+    # The hay is not copied for each place: `map` stops with the needle, so a view of its rest is enough.
     view = memoryview(hay)
-    best, at = max((sum(map(mul, needle, view[place:])), place) for place in range(places))
-    there = sum(map(mul, view[at : at + len(needle)], view[at : at + len(needle)]))
-    correlation = best / (energy * there) ** 0.5 if there else 0.0
-    return Match(best / energy, correlation, at * STEP * 1000 // RATE_HZ)
+    _, place = max((sum(map(mul, needle, view[place:])), place) for place in range(places))
+    return max(
+        (_laid_upon(said, heard, at) for at in range(max(0, (place - 1) * STEP), (place + 1) * STEP + 1)),
+        key=lambda match: match.gain,
+    )
+
+
+def _laid_upon(said: array[int], heard: array[int], at: int) -> Match:
+    there = memoryview(heard)[at : at + len(said)]
+    both = sum(map(mul, said, there))
+    energy, energy_there = sum(map(mul, said, said)), sum(map(mul, there, there))
+    correlation = both / (energy * energy_there) ** 0.5 if energy_there else 0.0
+    return Match(both / energy, correlation, at * 1000 // RATE_HZ)
 
 
 def level_dbfs(pcm: array[int]) -> float:
