@@ -21,15 +21,11 @@ def main() -> int:
     parser.add_argument("--public-address", help="IP address in SDP (default: that of RTP)")
     parser.add_argument("--rtp-ports", type=_port_range, default=(20000, 29999), help="FIRST-LAST")
     parser.add_argument("--threads", type=int, default=1, help="media threads")
-    parser.add_argument(
-        "--orphan-timeout-s", type=float, default=30.0, help="seconds without a server until it ends"
-    )
+    parser.add_argument("--orphan-timeout-s", type=float, default=30.0, help="seconds without a server until it ends")
     parser.add_argument(
         "--inactivity-first-s", type=float, default=30.0, help="seconds a peer may take for its first packet"
     )
-    parser.add_argument(
-        "--inactivity-later-s", type=float, default=15.0, help="seconds a peer may be silent later"
-    )
+    parser.add_argument("--inactivity-later-s", type=float, default=15.0, help="seconds a peer may be silent later")
     arguments = parser.parse_args()
     try:
         _media.run(
