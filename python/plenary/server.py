@@ -31,6 +31,7 @@ from .sip.adapter import SipUdp
 from .sip.config import Credentials, EndpointConfig
 from .sip.endpoint import Endpoint as Signalling
 from .speech.cache import SoundCache
+from .speech.errors import PromptError
 from .speech.espeak import EspeakNg
 from .speech.fetch import Fetcher
 from .speech.prompts import Prompts
@@ -58,6 +59,8 @@ STATISTICS_S = 2.0
 FAREWELL_POLL_S = 0.02
 PRUNE_PAUSE_S = 0.05
 """Between two bites, so that calls can be written too."""
+UNANSWERED_MAX = 5
+"""Questions for its figures that an engine may leave open: with ten seconds of silence it hangs."""
 PRUNE_S = 3600.0
 """How often old entries of the event log are forgotten."""
 
@@ -94,6 +97,8 @@ class Server:
         self._wake = asyncio.Event()
         self._writer = ThreadPoolExecutor(1, "store-writer")
         self._readers = ThreadPoolExecutor(READERS, "store-reader")
+        self._unanswered = 0
+        """Questions for statistics that the engine has not answered."""
         self._asks: dict[int, asyncio.Future[Resource | list[Resource]]] = {}
         self._next_ask = 0
         self._preparing: dict[str, asyncio.Task[None]] = {}
@@ -236,6 +241,7 @@ class Server:
         for report in self.link.reports():
             match report:
                 case Stats():
+                    self._unanswered = 0
                     self.statistics = {leg.leg: leg for leg in report.legs}
                     self.engine_statistics = report.engine
                 case CommandFailed():
@@ -296,8 +302,11 @@ class Server:
             prompt = await self.prompts.prepare(
                 text=wanted.text, url=wanted.url, gender=wanted.gender, language=wanted.language
             )
-        except Exception as error:
-            self._put(events.PromptFailed(request=wanted.request, reason=str(error) or type(error).__name__))
+        except PromptError as error:
+            self._put(events.PromptFailed(request=wanted.request, reason=str(error)))
+        except Exception:
+            log.exception("a prompt could not be made", request=wanted.request)
+            self._put(events.PromptFailed(request=wanted.request, reason="Internal error; the server's log has more."))
         else:
             self._put(PromptMade(wanted.request, prompt.name, prompt.pcm, prompt.duration_ms))
         finally:
@@ -329,6 +338,14 @@ class Server:
             await what()
 
     async def _ask_statistics(self) -> None:
+        """Also the engine's heartbeat: one that answers no more is worse than none."""
+        if self.link.ready and self._unanswered >= UNANSWERED_MAX:
+            log.error(
+                "the media engine does not answer; it is ended and started again",
+                seconds=STATISTICS_S * self._unanswered,
+            )
+            self.engine.kill()
+        self._unanswered = self._unanswered + 1 if self.link.ready else 0
         self.link.ask_stats("statistics")
         self._wake.set()  # goes out with the next turn: what the link holds now may belong to one not yet on disk
 
@@ -345,8 +362,10 @@ class Server:
         """What digest nonces are signed with: kept, so that a challenge outlives a restart."""
         path = self.config.data / "secret"
         if not path.exists():
-            path.touch(mode=0o600)
-            path.write_bytes(secrets.token_bytes(32))
+            part = path.with_suffix(".part")
+            part.touch(mode=0o600)
+            part.write_bytes(secrets.token_bytes(32))
+            part.replace(path)
         return path.read_bytes()
 
 

@@ -47,7 +47,6 @@ IMPURE_MODULES = {
     "logging",
     "structlog",
     "os",
-    "random",
     "select",
 }
 
@@ -90,6 +89,17 @@ def vocabulary_only(parts: list[str], names: list[str]) -> bool:
 
 def test_every_module_at_the_top_is_wiring():
     assert {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"} <= WIRING
+
+
+@pytest.mark.parametrize("path", PURE, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_chance_comes_from_a_seed_that_was_handed_in(path: Path):
+    """`random.Random(seed)` and nothing else of `random`."""
+    uses = {
+        node.attr
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "random"
+    }
+    assert uses <= {"Random"}
 
 
 @pytest.mark.parametrize("path", PURE, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -57,13 +57,6 @@ class PlaceCall(Command, frozen=True, kw_only=True):
     sdp: str
 
 
-class ConfirmCall(Command, frozen=True, kw_only=True):
-    """ACK that carries our answer, where the phone's 200 was the offer."""
-
-    call: str
-    sdp: str
-
-
 class HangUp(Command, frozen=True, kw_only=True):
     """Ends the call in whatever state it is: BYE, CANCEL or a refusal."""
 

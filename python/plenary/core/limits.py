@@ -20,8 +20,8 @@ ACTIONS_MAX = 100
 ACTIONS_BYTES_MAX = 262_144
 """Bytes of one list encoded as JSON: each call inside carries its own copy."""
 
-TEXT_MAX = 10_000
-"""Characters that one `talk` speaks: a quarter of an hour."""
+TEXT_MAX = 5_000
+"""Characters that one `talk` speaks: about six minutes, and what the media engine takes as one prompt is eight."""
 
 URLS_MAX = 20
 """`stream_urls` of one `play`."""

@@ -302,10 +302,10 @@ async def _stay(view: View, config: Config, key: str, rest: httpx.AsyncClient) -
 
   Look at it, record it, end it; the API is described at [bold]{base}/docs[/]
 
-    export KEY={key}
-    curl -s {base}/v1.0/conferences/{conference} -H "Authorization: Bearer $KEY"
-    curl -s -X POST {base}/v1.0/conferences/{conference}/recording_start -H "Authorization: Bearer $KEY"
-    curl -s -X DELETE {base}/v1.0/conferences/{conference} -H "Authorization: Bearer $KEY"
+    KEY={key}  CONFERENCE={base}/v1.0/conferences/{conference}
+    curl -s $CONFERENCE -H "Authorization: Bearer $KEY"
+    curl -s -X POST $CONFERENCE/recording_start -H "Authorization: Bearer $KEY"
+    curl -s -X DELETE $CONFERENCE -H "Authorization: Bearer $KEY"
 
   What happens:
 """,

@@ -125,6 +125,12 @@ class EngineProcess:
         self._reap()
         self._running_file.unlink(missing_ok=True)
 
+    def kill(self) -> None:
+        """Ends an engine that hangs, at once; `run` starts another."""
+        if self.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
     # --- Inside
 
     @property

@@ -34,7 +34,6 @@ SignallingCommand = (
     | commands.AnswerCall
     | commands.RefuseCall
     | commands.PlaceCall
-    | commands.ConfirmCall
     | commands.HangUp
     | commands.SendOffer
     | commands.AnswerOffer
@@ -93,8 +92,6 @@ def perform(endpoint: Endpoint, command: SignallingCommand, now: float) -> None:
         case commands.PlaceCall():
             source = command.source or None
             endpoint.invite(command.call, command.target, command.sdp, command.source_name, now, source)
-        case commands.ConfirmCall(call=call, sdp=sdp):
-            endpoint.acknowledge(call, sdp, now)
         case commands.HangUp(call=call, reason=reason):
             endpoint.hang_up(call, now, reason)
         case commands.SendOffer(call=call, sdp=sdp):
