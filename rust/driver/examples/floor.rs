@@ -111,7 +111,7 @@ fn main() -> io::Result<()> {
     println!(
         "{{\"legs\": {legs}, \"room_size\": {room_size}, \"ucore_per_leg\": {:.1}, \"delay_ms_p50\": {:.2}, \
          \"delay_ms_p99\": {:.2}, \"bursts_heard\": {}, \"packets_sent\": {}, \"packets_received\": {}, \
-         \"packets_lost\": {}}}",
+         \"packets_lost\": {}, \"phones_short\": {}, \"longest_gap_ms\": {:.1}}}",
         cores / legs as f64 * 1e6,
         findings.delay_ms_p50,
         findings.delay_ms_p99,
@@ -119,6 +119,8 @@ fn main() -> io::Result<()> {
         findings.sent,
         findings.received,
         findings.lost,
+        findings.phones_short,
+        findings.longest_gap_ms,
     );
     Ok(())
 }

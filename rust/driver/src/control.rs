@@ -80,6 +80,8 @@ pub struct Control {
     /// Orders of the batch at hand, by thread.
     orders: Vec<Vec<Order>>,
     ending: bool,
+    /// A media thread has panicked.
+    broken: bool,
 }
 
 impl Control {
@@ -101,12 +103,13 @@ impl Control {
             recordings: HashMap::new(),
             orders,
             ending: false,
+            broken: false,
         }
     }
 
     /// Runs until the server, a signal or the server's absence ends it. All recordings are closed then, and
-    /// the media threads have ended.
-    pub fn run(mut self, writer: JoinHandle<()>) {
+    /// the media threads have ended; `false` if one of them panicked, which ends the engine too.
+    pub fn run(mut self, writer: JoinHandle<()>) -> bool {
         while !self.ending {
             self.turn();
         }
@@ -122,6 +125,7 @@ impl Control {
         drop(writer.join());
         self.hear_notices();
         self.say_farewell();
+        !self.broken
     }
 
     fn say_farewell(&mut self) {
@@ -241,6 +245,7 @@ impl Control {
                         self.journal.push(&event);
                     }
                 }
+                Notice::Died => (self.ending, self.broken) = (true, true),
                 Notice::Gone { leg, port } => {
                     self.legs.remove(&leg);
                     self.links.ports.close(port);

@@ -25,6 +25,7 @@ mod worker;
 
 use std::io;
 use std::net::{IpAddr, UdpSocket};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -128,9 +129,17 @@ pub fn run(options: &Options) -> io::Result<()> {
             writer: writer.clone(),
         };
         let worker = Worker::new(config, origin, links)?;
+        let (notices, control) = (notices.clone(), bell.clone());
+        let work = move || {
+            // One bad leg is caught at the leg. Whatever gets here is worse, and only a fresh engine helps.
+            if catch_unwind(AssertUnwindSafe(|| worker.run())).is_err() {
+                drop(notices.send(Notice::Died));
+                control.ring();
+            }
+        };
         let handle = thread::Builder::new()
             .name(format!("media {number}"))
-            .spawn(move || worker.run())?;
+            .spawn(work)?;
         threads.push(Thread {
             jobs,
             bell: own_bell,
@@ -147,6 +156,11 @@ pub fn run(options: &Options) -> io::Result<()> {
         ports,
         orphan_timeout: options.orphan_timeout,
     };
-    Control::new(links).run(written);
-    Ok(())
+    if Control::new(links).run(written) {
+        Ok(())
+    } else {
+        Err(io::Error::other(
+            "a media thread has panicked: a mistake of ours",
+        ))
+    }
 }

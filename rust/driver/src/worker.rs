@@ -108,6 +108,8 @@ pub enum Notice {
         leg: Id,
         port: u16,
     },
+    /// A media thread has panicked, and its legs are gone.
+    Died,
     /// The file of a recording can't be written any more; its end was told by an event.
     Abandoned {
         recording: Id,

@@ -258,6 +258,7 @@ impl Engine {
 mod tests {
     use super::*;
     use crate::leg::Entropy;
+    use crate::messages::{Command, Event};
 
     fn id(name: &str) -> Id {
         Id::new(name).expect("an id")

@@ -149,7 +149,11 @@ mod tests {
 
     fn finished(events: &[Event]) -> Vec<String> {
         let play = |event: &'_ Event| match event {
-            Event::PlayEnded { play, reason: PlayEnd::Finished, .. } => play.as_str().to_owned(),
+            Event::PlayEnded {
+                play,
+                reason: PlayEnd::Finished,
+                ..
+            } => play.as_str().to_owned(),
             other => panic!("{other:?}"),
         };
         events.iter().map(play).collect()
