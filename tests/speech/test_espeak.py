@@ -92,6 +92,7 @@ def test_a_text_with_nothing_to_say_is_silence(text: str):
 def test_markup_is_followed():
     slow = speak('<speak><prosody rate="x-slow">Hello, dear callers.</prosody></speak>')
     assert slow.duration_ms > 1.2 * speak("Hello, dear callers.").duration_ms
+    pause = speak('<speak>Hello <break time="2s"/> dear callers.</speak>')
     assert pause.duration_ms > speak("Hello dear callers.").duration_ms + 1200
 
 
