@@ -146,8 +146,12 @@ impl Traffic {
         let mut receiver = sys::Receiver::default();
         let steps = (time.as_nanos() / step.as_nanos()) as u32;
         for number in 0..steps {
-            for phone in (number as usize % STEPS..self.phones.len()).step_by(STEPS) {
-                self.send(phone);
+            for phone in 0..self.phones.len() {
+                // Rooms differ in when their talkers send, as strangers' rooms do.
+                let step = (phone + 7 * self.phones[phone].room) % STEPS;
+                if step == number as usize % STEPS {
+                    self.send(phone);
+                }
             }
             self.listen(&mut receiver);
             let due = begin + step * (number + 1);
