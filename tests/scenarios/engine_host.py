@@ -50,6 +50,8 @@ class EngineHost:
         self._sim = sim
         self._random: Random = sim.stream("engine link")
         self.fake = WatchedEngine(self._applied)
+        self.played: list[tuple[str, str]] = []
+        """Leg and prompt, of all that was ever played."""
         self.alive = False
         self.delay_s = sim.swarm.engine_delay_s
         self.lives = 0
@@ -82,9 +84,12 @@ class EngineHost:
             self._disconnect()
 
     def refuse_one(self) -> None:
-        kind = self._random.choice(REFUSABLE)
-        self.fake.fail_at(self._random.choice([1, 1, 2]), kind)
-        self._sim.note("engine", f"will refuse a {kind.__name__}")
+        """One of the next commands is refused."""
+        self.refuse(self._random.choice(REFUSABLE), self._random.choice([1, 1, 2]))
+
+    def refuse(self, kind: type[wire.Message], nth: int) -> None:
+        self.fake.fail_at(nth, kind)
+        self._sim.note("engine", f"will refuse {kind.__name__} number {nth}")
 
     # --- The server's side ---------------------------------------------------------------------------------------
 
@@ -157,6 +162,8 @@ class EngineHost:
                 self._sim.judge.leg_opened(leg, healthy=self.fake.negotiated(leg))
             case wire.CloseLeg(leg=leg):
                 self._sim.judge.leg_closed(leg)
+            case wire.Play(leg=leg, prompt=str(prompt)):
+                self.played.append((leg, prompt))
             case _:
                 pass
 

@@ -13,7 +13,7 @@ import msgspec
 
 from plenary.core import commands
 from plenary.core.errors import Refusal
-from plenary.core.ids import NEVER, ZERO_ID
+from plenary.core.ids import NEVER
 from plenary.core.resources import Call, Conference, Conferencecall, LogEntry, Recording, Resource
 from plenary.node import Turn
 from plenary.sip.config import PATIENCE
@@ -35,8 +35,8 @@ LAST_WORDS: dict[type[Resource], str] = {
     Call: "call_hangup",
     Recording: "recording_finished",
 }
-PUT_OUT = frozenset({"kicked", "conference_deleted", "conference_timeout", "peer_left"})
-"""Reasons of a conferencecall after which `post_actions` run."""
+PUT_OUT = frozenset({"kicked", "conference_deleted", "conference_timeout", "peer_left", "failed"})
+"""Reasons of a conferencecall after which `post_actions` run: all but those for which the call is over as well."""
 FAREWELL = "farewell to "
 """How the text of a conference's `post_actions` begins, before the id of the call."""
 PUNCTUAL_S = 1.0
@@ -68,6 +68,7 @@ class Judge:
 
     def committed(self, turn: Turn, now: float) -> None:
         changes = turn.record.changes
+        gone_before = set(self._gone_at)
         affected: set[str] = set()
         for row in changes.rows:
             self._row(row.resource, row.live, now)
@@ -82,8 +83,7 @@ class Judge:
             assert set(listed.conferencecall_ids) == self._joined[conference], "who is joined is listed, nobody else"
             assert len(set(listed.conferencecall_ids)) == len(listed.conferencecall_ids)
         for wanted in turn.prepare:
-            if wanted.request not in turn.drop:
-                self._prepared(wanted)
+            self._prepared(wanted, gone_before)
         for reply in turn.replies:
             self._replied(reply)
         self._punctual(now)
@@ -105,8 +105,6 @@ class Judge:
                 self._deadlines.pop(resource.id, None)
                 if resource.timeout and not over:
                     self._deadlines[resource.id] = self._sim.seconds(resource.tm_create) + resource.timeout
-                if resource.recording_id != ZERO_ID and resource.recording_id in self.rows:
-                    assert self.rows[resource.recording_id].status in ("initiating", "recording", "stopping", "ended")
             case Conferencecall():
                 assert (resource.reason != "") == over, "a reason at the end, and only there"
                 joined = self._joined[resource.conference_id]
@@ -135,11 +133,11 @@ class Judge:
         if not entry.type.startswith("call_updated"):
             self._sim.note("log", f"{entry.type} {resource.id[:8]}: {entry.cause}")
 
-    def _prepared(self, wanted: commands.PreparePrompt) -> None:
+    def _prepared(self, wanted: commands.PreparePrompt, gone_before: set[str]) -> None:
         """A farewell is for those who are put out, not for those who went."""
         if wanted.text is not None and wanted.text.startswith(FAREWELL):
             call = self.rows[wanted.text.removeprefix(FAREWELL)]
-            assert call.status != "hangup", "nothing is played to those who are gone"
+            assert call.id not in gone_before, "nothing is played to those who are gone"
             assert self._reasons[call.id] & PUT_OUT, f"why a farewell to {call}?"
 
     def _replied(self, reply: commands.Reply) -> None:
@@ -192,7 +190,7 @@ class Judge:
                 row = self._sim.row_of(call)
                 gone = self._gone_at.get(row.id) if row is not None else None
                 if call.up and gone is not None and self._sim.server.up:
-                    assert now - max(gone, excused) <= GRACE_S, f"{call.user} is stranded: {row}"
+                    assert now - max(gone, excused, call.up_since) <= GRACE_S, f"{call.user} is stranded: {row}"
 
     def nothing_is_left(self) -> None:
         sim = self._sim

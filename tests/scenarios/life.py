@@ -7,28 +7,29 @@ from typing import Any
 
 from plenary.core import events
 from plenary.core.ids import ZERO_ID
-from plenary.core.resources import Action, Address, Call, Conference, Conferencecall, ConferenceType, Recording, Settings
+from plenary.core.resources import (
+    Action,
+    Address,
+    Call,
+    Conference,
+    Conferencecall,
+    ConferenceType,
+    Recording,
+    Settings,
+)
 from plenary.store.views import Page
 
-from .judge import FAREWELL
 from .phones import Manner, Phone, PhoneCall
 from .server_host import Crash
 from .simulation import Simulation
+from .story import POST, action
 
-ANSWER_ID = "aaaaaaaa-0000-4000-8000-000000000001"
 LOOKS_S = 10.0
 """How often it is looked whether somebody is stranded."""
 FAREWELL_S = 40.0
 """What the last participants have to hear their farewell, at the end."""
 QUIET_S = 64 * 0.5 + 60.0
 """After that, nothing may be left."""
-
-
-def action(type_: str, id_: str = ZERO_ID, next_id: str = ZERO_ID, **option: object) -> Action:
-    return Action(type=type_, id=id_, next_id=next_id, option=option)
-
-
-POST = [action("talk", text=FAREWELL + "${voipbin.call.id}")]
 
 
 class Life:
@@ -63,7 +64,7 @@ class Life:
         sim.engine.delay_s = 0.001
         sim.server.disk_full_until = 0.0
         sim.server.crash_next = None
-        sim.run_until(lambda: sim.server.up and sim.server.link.ready, within_s=300.0)
+        sim.run_until(lambda: sim.server.up and sim.server.link.ready and not sim.judge.open_asks, within_s=300.0)
         for id_ in self._live(Conference):
             sim.do(events.DeleteConference, conference=id_)
         sim.run(FAREWELL_S)
@@ -233,7 +234,7 @@ class Life:
             type=draw.choice([ConferenceType.CONFERENCE] * 3 + [ConferenceType.CONNECT]),
             timeout=draw.choice([0, 0, 20, 90]) if timeout is None else timeout,
             pre_actions=self._actions(),
-            post_actions=draw.choice([POST, POST, []]),
+            post_actions=draw.choice([[POST], [POST], []]),
             settings=Settings(aliases=["4000"] if draw.random() < 0.3 else []),
         )
 
@@ -244,7 +245,7 @@ class Life:
             conference=self._some(Conference),
             timeout=draw.choice([0, 0, 1, 60]),
             pre_actions=self._actions(),
-            post_actions=POST,
+            post_actions=[POST],
         )
 
     def _dial(self) -> None:

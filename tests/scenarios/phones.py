@@ -30,6 +30,7 @@ class PhoneCall:
     """Unique to this call: what the server knows it by."""
     handle: str
     up: bool = False
+    up_since: float = 0.0
     over: str = ""
     """Why it is over: how the endpoint has it. Empty: it is not."""
     status: int = 0
@@ -195,7 +196,7 @@ class Phone:
                 self._note(call, "is answered")
                 if call.late and sdp is not None:
                     self._endpoint.acknowledge(call.handle, self._sdp(), now)
-                call.up = True
+                call.up, call.up_since = True, now
                 self._sim.judge.told_200(call)
             case sip.Acked():
                 pass
@@ -249,7 +250,7 @@ class Phone:
 
     def _answer(self, call: PhoneCall) -> None:
         if not call.over and not call.up:
-            call.up = True
+            call.up, call.up_since = True, self._sim.clock.now
             self._note(call, "answers")
             self._endpoint.answer(call.handle, self._sdp(), self._sim.clock.now)
             self._react()

@@ -58,7 +58,9 @@ class ServerHost:
         self.turns = 0
         self.largest_batch = 0
         self.crash_next: Crash | None = None
-        """Where the next turn that writes something dies."""
+        """Where the next turn that writes something dies ..."""
+        self.crash_if: Callable[[Turn], bool] = lambda _: True
+        """... if it is one like this."""
         self.disk_full_until = 0.0
         self.fail_commit: int | None = None
         """The number of the commit that fails once."""
@@ -98,13 +100,18 @@ class ServerHost:
         self._sim.note("server", f"starts, with {len(saved.rows)} rows and {len(saved.dialogs)} dialogs")
         self._sim.engine.server_up()
 
+    def restart(self) -> None:
+        """Dies between two turns, and is there again at once."""
+        self.crash()
+        self.start()
+
     def crash(self, where: str = "between two turns") -> None:
         """Dies. What it has not committed never was; who waits for a reply gets none."""
         if not self.up:
             return
         self._sim.note("server", f"crashes {where}")
         self.up = False
-        self.crash_next = None
+        self.crash_next, self.crash_if = None, lambda _: True
         self._committing = None
         self._preparing.clear()
         self._sim.engine.server_down()
@@ -140,7 +147,7 @@ class ServerHost:
         self._awake = True
 
     def stop(self) -> None:
-        """The operator ends it: it is told so, as by SIGTERM."""
+        """The operator ends it (SIGTERM): it is told so, and then has time to say good bye."""
         self._put(events.ServerStopping())
 
     def _put(self, one: Input) -> None:
@@ -179,7 +186,7 @@ class ServerHost:
         self.link.reports()
         if not turn.record:
             self._perform(turn)
-        elif not self._dies(Crash.BEFORE_COMMIT):
+        elif not self._dies(Crash.BEFORE_COMMIT, turn):
             self._committing = turn
             self._commit_at = now + self._random.random() * self._sim.swarm.commit_s
             if self._sim.swarm.commit_s == 0:
@@ -198,7 +205,7 @@ class ServerHost:
         self._committing = None
         self.stalled_at = now if self._sim.swarm.commit_s else self.stalled_at
         self._sim.judge.committed(turn, now)
-        if self._dies(Crash.AFTER_COMMIT):
+        if self._dies(Crash.AFTER_COMMIT, turn):
             return
         if record.position is not None:
             self._acknowledge(record.position)
@@ -216,10 +223,10 @@ class ServerHost:
 
     def _perform(self, turn: Turn) -> None:
         self._outbox += turn.datagrams
-        if self._dies(Crash.AFTER_DATAGRAMS):
+        if self._dies(Crash.AFTER_DATAGRAMS, turn):
             return
         self._sim.engine.flush()
-        if self._dies(Crash.AFTER_FRAMES):
+        if self._dies(Crash.AFTER_FRAMES, turn):
             return
         for reply in turn.replies:
             self._asks.pop(reply.ask)(reply.result)
@@ -227,8 +234,8 @@ class ServerHost:
             self._prepare(wanted)
         self._preparing.difference_update(turn.drop)
 
-    def _dies(self, where: Crash) -> bool:
-        if self.crash_next is not where:
+    def _dies(self, where: Crash, turn: Turn) -> bool:
+        if self.crash_next is not where or not self.crash_if(turn):
             return False
         self.crash(where)
         return True
@@ -242,7 +249,9 @@ class ServerHost:
         fails = self._prompts == self.fail_prompt or random.random() < swarm.prompts_failing
         text = wanted.text or wanted.url or ""
         duration_ms = 500 + 40 * len(text)
-        made: Input = PromptMade(wanted.request, f"prompt of {text[:50]}", bytes(duration_ms * BYTES_PER_MS), duration_ms)
+        made: Input = PromptMade(
+            wanted.request, f"prompt of {text[:50]}", bytes(duration_ms * BYTES_PER_MS), duration_ms
+        )
         if fails:
             made = events.PromptFailed(request=wanted.request, reason="no voice today")
         self._preparing.add(wanted.request)

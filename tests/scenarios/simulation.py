@@ -89,9 +89,7 @@ class Simulation:
 
     # --- The API's user ------------------------------------------------------------------------------------------
 
-    def ask(
-        self, kind: type[events.Request], told: Callable[[Any], object] = lambda _: None, **fields: object
-    ) -> None:
+    def ask(self, kind: type[events.Request], told: Callable[[Any], object] = lambda _: None, **fields: object) -> None:
         """A request; `told` gets the resource, the refusal, or None if the server dies."""
         self.judge.open_asks += 1
         shown = " ".join(f"{value}"[:36] for value in fields.values())
