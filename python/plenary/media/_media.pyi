@@ -1,5 +1,7 @@
 """The compiled media engine."""
 
+__all__ = ["run"]
+
 def run(
     *,
     socket: str,
