@@ -127,7 +127,7 @@ class Server:
         self._tasks = [
             asyncio.create_task(self._run(), name="turns"),
             asyncio.create_task(self.engine.run(), name="engine process"),
-            asyncio.create_task(self.connection.run(), name="engine connection"),
+            asyncio.create_task(self._stay_connected(), name="engine connection"),
             asyncio.create_task(self._every(STATISTICS_S, self._ask_statistics), name="statistics"),
             asyncio.create_task(self._every(PRUNE_S, self._prune), name="prune"),
         ]
@@ -326,6 +326,10 @@ class Server:
         self._wake.set()
         for sentence in self.engine.differences:
             log.warning("media engine", reason=sentence)
+
+    async def _stay_connected(self) -> None:
+        await self.engine.found.wait()
+        await self.connection.run()
 
     def _engine_trouble(self, error: Exception) -> None:
         log.error("media engine", reason=str(error))

@@ -85,6 +85,9 @@ class EngineProcess:
     """The living engine's process, None while there is none."""
     differences: list[str] = field(default_factory=list[str], init=False)
     """Sentences: how the living engine's settings are not the ones of the configuration."""
+    found: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    """Set once it is certain whose engine listens at `socket`. Connect only then: the engine speaks with one at a
+    time, and who connects while `run` still asks it who it is would take the answer away."""
     started: int = field(default=0, init=False)
     """How many engines were started."""
     _child: subprocess.Popen[bytes] | None = field(default=None, init=False)
@@ -109,6 +112,7 @@ class EngineProcess:
                 starts.append(loop.time())
                 if not await self._start():
                     continue
+            self.found.set()
             self.on_change()
             assert self.pid is not None
             await _ended(self.pid)
