@@ -108,6 +108,18 @@ async def test_a_leg_without_an_offer_makes_one_and_takes_the_answer(engine: Eng
         assert (await client.expect(wire.LegApplied, leg="ann")).direction == "sendrecv"
 
 
+async def test_a_leg_that_is_opened_once_more_is_answered_once_more(engine: Engine, tmp_path: Path):
+    """A server that has not seen the answer says it again, and nothing is lost."""
+    async with engine(tmp_path) as socket, engine_client(socket) as client:
+        first = await open_leg(client, "ann")
+        client.send(wire.OpenLeg(leg="ann", sdp=offer()))
+        assert media_port((await client.expect(wire.LegAnswered, leg="ann")).sdp) == media_port(first.sdp)
+        client.send(wire.OpenLeg(leg="bob"))
+        await client.expect(wire.LegOffered, leg="bob")
+        client.send(wire.OpenLeg(leg="bob"))
+        await client.expect(wire.LegOffered, leg="bob")
+
+
 async def test_a_new_offer_of_the_peer_holds_and_resumes(engine: Engine, tmp_path: Path):
     """RFC 3264 section 8.4."""
     async with engine(tmp_path) as socket, engine_client(socket) as client:

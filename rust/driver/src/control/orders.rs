@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use plenary_media::engine::{RecordingOf, tone};
-use plenary_media::messages::{Command, Event, Id, LegRefusal, PlayEnd, RecordingEnd, ToneSpec};
+use plenary_media::messages::{
+    Command, Event, Id, LegRefusal, PlayEnd, RecordingEnd, SdpKind, ToneSpec,
+};
 use plenary_media::player::Sound;
 use plenary_media::recorder::RecordingLimits;
 
@@ -143,11 +145,16 @@ impl Control {
 
     fn open_leg(&mut self, leg: Id, offer: Option<String>, hint: Option<Id>) {
         if self.legs.contains_key(&leg) {
-            return self.refuse(
-                leg,
-                LegRefusal::WrongState,
-                "a leg of this name is open".into(),
-            );
+            // Said again, by a server that has not seen the answer: it gets one for the leg that there is.
+            let again = match offer {
+                Some(sdp) => Command::ApplySdp {
+                    leg: leg.clone(),
+                    kind: SdpKind::Offer,
+                    sdp,
+                },
+                None => Command::OfferLeg { leg: leg.clone() },
+            };
+            return self.order_leg(leg, again);
         }
         let sockets = match self.links.ports.open() {
             Ok(sockets) => sockets,
