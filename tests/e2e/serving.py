@@ -8,14 +8,17 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 
 KEY = "pk_for_the_tests_only"
 START_S = 15.0
+UNTIL_S = 12.0
+POLL_S = 0.03
 rtp_ranges = itertools.count(40_000, 100)
 phone_ports = itertools.count(18_000, 40)
 
@@ -26,16 +29,30 @@ def free_port(kind: socket.SocketKind) -> int:
         return probe.getsockname()[1]
 
 
+def is_bound(port: int) -> bool:
+    """Whether somebody listens at this UDP port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+        return False
+
+
 class Serving:
     """A server process; `rest` speaks to its API with the key of the default customer."""
 
-    def __init__(self, data: Path, *options: str) -> None:
+    def __init__(self, data: Path, *options: str, orphan_timeout_s: float = 10.0) -> None:
         self.data = data
-        self.options = options
+        self.options = ("--orphan-timeout", str(orphan_timeout_s), *options)
         self.http = f"127.0.0.1:{free_port(socket.SOCK_STREAM)}"
         self.sip = f"127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
         first = next(rtp_ranges)
         self.rtp_ports = f"{first}-{first + 99}"
+        self.connect()
+
+    def connect(self) -> None:
+        """A new client: one belongs to the event loop that it was first used in."""
         self.rest = httpx.AsyncClient(
             base_url=f"http://{self.http}/v1.0", headers={"Authorization": f"Bearer {KEY}"}, timeout=20.0
         )
@@ -43,16 +60,18 @@ class Serving:
     def command(self) -> list[str]:
         return [
             sys.executable, "-m", "plenary", "serve", "--data", str(self.data), "--http", self.http, "--sip", self.sip,
-            "--rtp-ports", self.rtp_ports, "--media-threads", "1", "--orphan-timeout", "10", *self.options,
+            "--rtp-ports", self.rtp_ports, "--media-threads", "1", *self.options,
         ]  # fmt: skip
 
     async def start(self) -> None:
         """Returns when calls can be taken."""
-        self.process = subprocess.Popen(
+        # In a thread, as is whatever else takes its time: the phones in this process must not falter.
+        self.process = await asyncio.to_thread(
+            subprocess.Popen,
             self.command(),
             env=os.environ | {"PLENARY_ACCESS_KEY": KEY},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
             stderr=self.data.with_suffix(".log").open("ab"),
         )
         async with asyncio.timeout(START_S):
@@ -63,19 +82,24 @@ class Serving:
                         return
                 await asyncio.sleep(0.02)
 
-    def kill(self) -> None:
+    async def kill(self) -> None:
         """kill -9: no farewell of any kind. The media engine lives on."""
         self.process.kill()
-        self.process.wait()
+        await asyncio.to_thread(self.process.wait)
 
     async def terminate(self) -> int:
         """SIGTERM; returns the exit status."""
         self.process.send_signal(signal.SIGTERM)
         return await asyncio.to_thread(self.process.wait, 15)
 
-    def engine_pid(self) -> int:
-        import msgspec
+    async def end(self) -> None:
+        """Whatever has happened: nothing of it is left after this."""
+        if self.process.poll() is None:
+            await self.terminate()
+        with contextlib.suppress(OSError):
+            os.kill(self.engine_pid(), signal.SIGTERM)
 
+    def engine_pid(self) -> int:
         return msgspec.json.decode((self.data / "engine.json").read_bytes())["pid"]
 
     # --- REST
@@ -84,6 +108,15 @@ class Serving:
         answer = await self.rest.post("/conferences", json={"type": "conference"} | body)
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    async def get(self, path: str) -> dict[str, Any]:
+        answer = await self.rest.get(path)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def metric(self, name: str) -> float:
+        text = (await self.rest.get(f"http://{self.http}/metrics")).text
+        return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} "))
 
     async def conference(self, id: str) -> dict[str, Any]:
         return (await self.rest.get(f"/conferences/{id}")).json()
@@ -95,36 +128,56 @@ class Serving:
 
     async def until(self, id: str, **fields: Any) -> dict[str, Any]:
         """The conference, once these fields have these values; a function as value says whether it is content."""
-        async with asyncio.timeout(15):
-            while True:
-                found = await self.conference(id)
-                if all(want(found[name]) if callable(want) else found[name] == want for name, want in fields.items()):
-                    return found
-                await asyncio.sleep(0.03)
+        return await self.until_is(f"/conferences/{id}", **fields)
+
+    async def until_is(self, path: str, **fields: Any) -> dict[str, Any]:
+        """The same for anything that can be read."""
+        found: dict[str, Any] = {}
+        try:
+            async with asyncio.timeout(UNTIL_S):
+                while True:
+                    found = await self.get(path)
+                    if all(want(found[name]) if callable(want) else found[name] == want for name, want in fields.items()):
+                        return found
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            raise AssertionError(f"{path} has not become {fields}: {found}") from None
 
     async def until_inside(self, id: str, number: int) -> list[str]:
         return (await self.until(id, conferencecall_ids=lambda ids: len(ids) == number))["conferencecall_ids"]
 
     async def until_recording_ended(self, id: str) -> dict[str, Any]:
-        async with asyncio.timeout(15):
-            while (found := (await self.rest.get(f"/recordings/{id}")).json())["status"] != "ended":
-                await asyncio.sleep(0.03)
-        return found
+        return await self.until_is(f"/recordings/{id}", status="ended")
 
 
 @contextlib.asynccontextmanager
-async def serving(data: Path, *options: str) -> AsyncGenerator[Serving]:
+async def serving(data: Path, *options: str, orphan_timeout_s: float = 10.0) -> AsyncGenerator[Serving]:
     """A server that is ready, and ended with all that belongs to it after the block."""
-    server = Serving(data, *options)
+    server = Serving(data, *options, orphan_timeout_s=orphan_timeout_s)
     try:
         await server.start()
         yield server
     finally:
-        if server.process.poll() is None:
-            await server.terminate()
-        with contextlib.suppress(OSError, KeyError):
-            os.kill(server.engine_pid(), signal.SIGTERM)
+        await server.end()
         await server.rest.aclose()
+
+
+async def until(true: Callable[[], Any], what: str, timeout_s: float = UNTIL_S) -> None:
+    """Returns when `true()` is."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            while not true():
+                await asyncio.sleep(POLL_S)
+    except TimeoutError:
+        raise AssertionError(f"not within {timeout_s} s: {what}") from None
+
+
+def is_running(pid: int) -> bool:
+    """A zombie is none: who should reap it may be gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def talk(text: str) -> dict[str, Any]:

@@ -3,10 +3,13 @@
 import asyncio
 import re
 import shutil
+import socket
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-RUN_S = 30
+from serving import free_port, is_bound, until
+
+RUN_S = 15
 
 SDP = """v=0
 o=user1 53655765 2353687637 IN IP4 127.0.0.1
@@ -14,55 +17,88 @@ s=-
 c=IN IP4 127.0.0.1
 t=0 0
 m=audio [media_port] RTP/AVP {formats}
-{attributes}"""
+{attributes}
+"""
 
-HEADERS = """Via: SIP/2.0/UDP [local_ip]:[local_port];branch=[branch]
-From: sipp <sip:sipp@[local_ip]:[local_port]>;tag=[pid]SIPpTag00[call_number]
+VIA = "Via: SIP/2.0/UDP [local_ip]:[local_port];branch={branch}"
+
+HEADERS = """From: sipp <sip:sipp@[local_ip]:[local_port]>;tag=[pid]SIPpTag00[call_number]
 Call-ID: [call_id]
 Contact: <sip:sipp@[local_ip]:[local_port]>
 Max-Forwards: 70"""
+
+TARGET = "sip:[service]@[remote_ip]:[remote_port]"
+
+Steps = str | list[str]
 
 
 def is_installed() -> bool:
     return shutil.which("sipp") is not None
 
 
-def sdp(formats: str = "0", attributes: str = "a=sendrecv") -> str:
-    return SDP.format(formats=formats, attributes=attributes)
+def sdp(formats: str = "0", direction: str = "sendrecv") -> str:
+    return SDP.format(formats=formats, attributes=f"a={direction}")
+
+
+def _send(text: str, attributes: str = "") -> str:
+    return f"<send{attributes}><![CDATA[\n{text}\n]]></send>"
 
 
 def send(
-    method: str, cseq: int, body: str = "", to_tag: str = "", content_type: str = "application/sdp", extra: str = ""
-):
-    """A request. `to_tag` is `[peer_tag_param]` within a dialog."""
-    uri = "[next_url]" if to_tag and method != "CANCEL" else "sip:[service]@[remote_ip]:[remote_port]"
-    head = f"{method} {uri} SIP/2.0\n{HEADERS}\nTo: <sip:[service]@[remote_ip]:[remote_port]>{to_tag}\n"
-    head += f"CSeq: {cseq} {method}\n" + (f"{extra}\n" if extra else "")
-    head += f"Content-Type: {content_type}\n" if body else ""
-    text = f"{head}Content-Length: [len]\n\n{body}"
+    method: str,
+    cseq: int,
+    body: str = "",
+    in_dialog: bool = False,
+    content_type: str = "application/sdp",
+    branch: str = "[branch]",
+) -> str:
+    """A request. One within a dialog goes to the peer's Contact."""
+    uri, tag = ("[next_url]", "[peer_tag_param]") if in_dialog else (TARGET, "")
+    lines = [f"{method} {uri} SIP/2.0", VIA.format(branch=branch), HEADERS, f"To: <{TARGET}>{tag}"]
+    lines += [f"CSeq: {cseq} {method}", *([f"Content-Type: {content_type}"] if body else []), "Content-Length: [len]"]
     retrans = "" if method == "ACK" else ' retrans="500"'
-    return f"<send{retrans}><![CDATA[\n{text}\n]]></send>"
+    return _send("\n".join([*lines, "", body]), retrans)
+
+
+def acknowledge_refusal(cseq: int = 1) -> str:
+    """The ACK of a refusal belongs to the transaction of the INVITE (RFC 3261 section 17.1.1.3)."""
+    lines = [f"ACK {TARGET} SIP/2.0", "[last_Via:]", HEADERS, f"To: <{TARGET}>[peer_tag_param]", f"CSeq: {cseq} ACK"]
+    return _send("\n".join([*lines, "Content-Length: 0", "", ""]))
+
+
+def cancel(cseq: int = 1) -> str:
+    """Right after a provisional answer to the INVITE, whose Via it has to have (section 9.1)."""
+    lines = [f"CANCEL {TARGET} SIP/2.0", f"Via: SIP/2.0/UDP [local_ip]:[local_port];branch=[branch-{CANCEL_AFTER}]"]
+    lines += [HEADERS, f"To: <{TARGET}>", f"CSeq: {cseq} CANCEL", "Content-Length: 0", "", ""]
+    return _send("\n".join(lines))
+
+
+CANCEL_AFTER = 2
+"""How many steps before the CANCEL the INVITE was."""
 
 
 def receive(status: int, optional: bool = False) -> str:
     return f'<recv response="{status}" rrs="true" optional="{str(optional).lower()}"/>'
 
 
-def receive_request(method: str) -> str:
-    return f'<recv request="{method}"/>'
+def expect(method: str) -> str:
+    """A request of the server."""
+    return f'<recv request="{method}" rrs="true"/>'
 
 
-def answer_ok() -> str:
-    return """<send><![CDATA[
-SIP/2.0 200 OK
-[last_Via:]
-[last_From:]
-[last_To:]
-[last_Call-ID:]
-[last_CSeq:]
-Content-Length: 0
+def answer(status: int, reason: str, body: str = "") -> str:
+    """To the request that came last."""
+    lines = [f"SIP/2.0 {status} {reason}", "[last_Via:]", "[last_From:]", f"[last_To:]{'' if status == 100 else TAG}"]
+    lines += ["[last_Call-ID:]", "[last_CSeq:]", "Contact: <sip:uas@[local_ip]:[local_port]>"]
+    lines += [*(["Content-Type: application/sdp"] if body else []), "Content-Length: [len]", "", body]
+    return _send("\n".join(lines))
 
-]]></send>"""
+
+TAG = ";tag=[pid]SIPpTag01[call_number]"
+
+
+def answer_in_dialog(status: int = 200, reason: str = "OK", body: str = "") -> str:
+    return answer(status, reason, body).replace(TAG, "")
 
 
 def pause(milliseconds: int) -> str:
@@ -70,27 +106,64 @@ def pause(milliseconds: int) -> str:
 
 
 PROVISIONAL = [receive(100, True), receive(180, True), receive(183, True)]
-IN_DIALOG = "[peer_tag_param]"
-ACK = send("ACK", 1, to_tag=IN_DIALOG)
-BYE = [send("BYE", 9, to_tag=IN_DIALOG), receive(200)]
+ACK = send("ACK", 1, in_dialog=True)
+BYE = [send("BYE", 90, in_dialog=True), receive(200)]
+CALL = [send("INVITE", 1, sdp()), *PROVISIONAL, receive(200), ACK]
+"""Call, and be answered."""
 
 
-def scenario(name: str, *steps: str | list[str]) -> str:
+def refused(status: int, body: str) -> list[str]:
+    """A call that is not let in."""
+    return [send("INVITE", 1, body), *PROVISIONAL, receive(status), acknowledge_refusal()]
+
+
+def scenario(name: str, *steps: Steps) -> str:
     flat = [line for step in steps for line in ([step] if isinstance(step, str) else step)]
     lines = "\n".join(flat)
     return f'<?xml version="1.0" encoding="ISO-8859-1" ?>\n<scenario name="{escape(name)}">\n{lines}\n</scenario>\n'
 
 
-async def run(folder: Path, name: str, text: str, user: str, target: str, *options: str) -> None:
-    """Runs a scenario once against `user` at `target`. Raises AssertionError with what sipp says, if it fails."""
+async def call(folder: Path, name: str, server: str, user: str, *steps: Steps) -> None:
+    """Calls `user` at `server`. Raises AssertionError with what sipp says, if anything is not as in the steps."""
+    await _run(folder, name, scenario(name, *steps), free_port(socket.SOCK_DGRAM), server, "-s", user)
+
+
+class Called:
+    """A phone that is called: `async with Called(...) as phone`, then have somebody call `phone.address`."""
+
+    def __init__(self, folder: Path, name: str, *steps: Steps) -> None:
+        self._port = free_port(socket.SOCK_DGRAM)
+        self._name, self._folder = name, folder
+        self._scenario = scenario(name, *steps)
+        self.address = f"uas@127.0.0.1:{self._port}"
+
+    async def __aenter__(self) -> "Called":
+        self._run = asyncio.create_task(_run(self._folder, self._name, self._scenario, self._port))
+        await until(lambda: is_bound(self._port) or self._run.done(), "sipp listens")
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Waits until all steps were made, unless something has failed already."""
+        if kind is not None:
+            self._run.cancel()
+        await asyncio.gather(self._run, return_exceptions=kind is not None)
+
+
+async def _run(folder: Path, name: str, text: str, port: int, *options: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{re.sub(r'[^a-z0-9]+', '-', name.lower())}.xml"
     file.write_text(text)
+    errors, messages = file.with_suffix(".errors"), file.with_suffix(".messages")
     process = await asyncio.create_subprocess_exec(
-        "sipp", target, "-sf", file.name, "-s", user, "-i", "127.0.0.1", "-m", "1", "-nostdin", "-timeout", f"{RUN_S}s",
-        "-timeout_error", "-trace_err", "-error_file", f"{file.stem}.errors", *options,
+        "sipp", *options, "-sf", file.name, "-i", "127.0.0.1", "-p", str(port), "-mp", str(free_port(socket.SOCK_DGRAM)),
+        "-m", "1", "-nostdin", "-timeout", f"{RUN_S}s", "-timeout_error",
+        "-trace_err", "-error_file", errors.name, "-trace_msg", "-message_file", messages.name,
         cwd=folder, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    output, _ = await process.communicate()
-    errors = (folder / f"{file.stem}.errors").read_text() if (folder / f"{file.stem}.errors").exists() else ""
-    assert process.returncode == 0, f"{name}: status {process.returncode}\n{errors}\n{output.decode()[-2500:]}"
+    try:
+        output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    said = "\n".join(file.read_text(errors="replace") for file in (errors, messages) if file.exists())
+    assert process.returncode == 0, f"{name}: status {process.returncode}\n{said}\n{output.decode()[-1500:]}"

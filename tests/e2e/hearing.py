@@ -1,0 +1,82 @@
+"""What virtual phones hear, in real time: tones by name, and gaps."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+
+from serving import Serving
+
+from plenary.testing.phone import Phone
+from plenary.testing.tones import RATE_HZ, Pcm, level_dbfs, tones_in
+
+TONES = {"ann": 440, "bob": 650, "eve": 910, "joe": 1210}
+"""Hz, none a multiple of another."""
+LISTEN_S = 0.4
+"""Long enough to tell the tones apart."""
+GAP_MS = 100
+AUDIBLE_DBFS = -40.0
+_WINDOW = RATE_HZ // 50
+
+
+async def hears(phone: Phone, wanted: set[int], timeout_s: float = 6.0) -> None:
+    """Returns when these tones, and no other of `TONES`, have been heard for `LISTEN_S`."""
+    heard: set[float] = set()
+    try:
+        async with asyncio.timeout(timeout_s):
+            while True:
+                await asyncio.sleep(0.1)
+                heard = await asyncio.to_thread(tones_in, phone.heard().last(LISTEN_S), TONES.values())
+                if heard == wanted:
+                    return
+    except TimeoutError:
+        raise AssertionError(f"{phone.name} hears {heard} instead of {wanted}") from None
+
+
+async def hear_each_other(*phones: Phone) -> None:
+    """Each hears the tones of the others, and not his own."""
+    all_ = {TONES[phone.name] for phone in phones}
+    await asyncio.gather(*(hears(phone, all_ - {TONES[phone.name]}) for phone in phones))
+
+
+def longest_silence_ms(sound: Pcm) -> int:
+    """The longest stretch in which nothing was to be heard, in steps of 20 ms."""
+    longest = now = 0
+    for at in range(0, len(sound) - _WINDOW + 1, _WINDOW):
+        now = 0 if level_dbfs(sound[at : at + _WINDOW]) > AUDIBLE_DBFS else now + 20
+        longest = max(longest, now)
+    return longest
+
+
+class Listening:
+    """No gap from here on: neither in the sound nor between two packets."""
+
+    def __init__(self, *phones: Phone) -> None:
+        self._from = {phone: (len(phone.heard().pcm), phone.reception.gaps) for phone in phones}
+
+    def without(self, phone: Phone) -> "Listening":
+        """That one goes, and is allowed to hear nothing."""
+        del self._from[phone]
+        return self
+
+    def assert_no_gap(self) -> None:
+        for phone, (start, gaps) in self._from.items():
+            sound = phone.heard().pcm[start:]
+            assert len(sound) > 0, f"{phone.name} hears nothing at all any more"
+            assert longest_silence_ms(sound) <= GAP_MS, f"{phone.name} heard a gap"
+            assert phone.reception.gaps == gaps, f"{phone.name}: {phone.reception}"
+
+
+@contextlib.asynccontextmanager
+async def humming(*names: str) -> AsyncGenerator[list[Phone]]:
+    """Phones that hum their tone as long as they are in a call."""
+    async with contextlib.AsyncExitStack() as ending:
+        phones = [await ending.enter_async_context(Phone(name)) for name in names]
+        for phone in phones:
+            phone.say(TONES[phone.name])
+        yield phones
+
+
+async def into_room(server: Serving, conference: str, phones: list[Phone]) -> list[str]:
+    """Returns the ids of the conferencecalls, in any order."""
+    await asyncio.gather(*(phone.call(f"sip:{conference}@{server.sip}") for phone in phones))
+    return await server.until_inside(conference, len(phones))

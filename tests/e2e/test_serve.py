@@ -1,0 +1,222 @@
+"""`plenary serve` as a command: what it prints, what it takes, and how it says no."""
+
+import asyncio
+import os
+import re
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from serving import KEY, Serving, free_port, is_running, serving, talk, until
+
+from plenary.config import Settings
+from plenary.testing.phone import Phone
+
+START_S = 15
+WITHOUT_OURS = {name: value for name, value in os.environ.items() if not name.startswith("PLENARY_")}
+COMMAND = [sys.executable, "-m", "plenary"]
+
+
+@dataclass
+class Ended:
+    status: int
+    out: str
+    error: str
+
+
+async def run(*arguments: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> Ended:
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, *arguments, cwd=cwd, env=WITHOUT_OURS | (env or {}),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        out, error = await asyncio.wait_for(process.communicate(), START_S)
+    except TimeoutError:
+        process.kill()
+        raise AssertionError(f"{arguments}: it has not ended") from None
+    assert process.returncode is not None
+    return Ended(process.returncode, out.decode(), error.decode())
+
+
+def left_behind(data: Path) -> list[int]:
+    """Processes that have to do with this data folder."""
+    wanted, found = str(data).encode(), []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if wanted in (process / "cmdline").read_bytes() and is_running(int(process.name)):
+                found.append(int(process.name))
+        except OSError:
+            continue
+    return found
+
+
+class Started:
+    """A server that is started by hand, with nothing but these arguments; `banner` is what it prints."""
+
+    def __init__(self, *arguments: str, env: dict[str, str] | None = None) -> None:
+        self._arguments, self._env = arguments, env or {}
+
+    async def __aenter__(self) -> "Started":
+        self._process = await asyncio.create_subprocess_exec(
+            *COMMAND, "serve", *self._arguments, env=WITHOUT_OURS | self._env,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self.banner = ""
+        async with asyncio.timeout(START_S):
+            while "-d '" not in self.banner or not self.banner.endswith("\n\n"):
+                line = await self._process.stdout.readline()
+                assert line, (await self._process.stderr.read()).decode()
+                self.banner += line.decode()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._process.terminate()
+        _, error = await asyncio.wait_for(self._process.communicate(), 15)
+        self.error = error.decode()
+        assert self._process.returncode == 0, self.error
+
+
+def places() -> tuple[str, str]:
+    return f"127.0.0.1:{free_port(socket.SOCK_STREAM)}", f"127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
+
+
+async def test_the_first_start_prints_a_key_and_a_line_that_works(tmp_path: Path):
+    """The curl line makes a conference that can be called at the SIP address beside it; later starts keep the key."""
+    http, sip = places()
+    arguments = ("--http", http, "--sip", sip, "--data", str(tmp_path / "data"), "--rtp-ports", "39000-39019")
+    async with Started(*arguments) as first:
+        key = re.search(r"^ *Key +(\S+)", first.banner, re.MULTILINE)
+        assert key is not None, first.banner
+        assert f"@{sip}" in first.banner
+        line = re.search(r"^ *curl .*?\}'$", first.banner, re.MULTILINE | re.DOTALL)
+        assert line is not None, first.banner
+        made = await asyncio.create_subprocess_shell(line[0], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        out, error = await made.communicate()
+        assert b'"id"' in out, (out, error)
+        async with Phone("ann") as ann:
+            await ann.call(f"sip:first@{sip}")
+            await until(lambda: len(ann.heard().pcm) > 4000, "the greeting")
+    async with Started(*arguments) as again, httpx.AsyncClient() as rest:
+        assert key[1] not in again.banner
+        assert "YOUR_ACCESS_KEY" in again.banner
+        listed = await rest.get(f"http://{http}/v1.0/conferences", headers={"Authorization": f"Bearer {key[1]}"})
+        assert [one["name"] for one in listed.json()["result"]] == ["first"]
+    assert left_behind(tmp_path / "data") == []
+
+
+async def test_settings_come_from_file_and_environment(tmp_path: Path):
+    """The command line wins over the environment, and that over the file."""
+    (http, sip), (other_http, _) = places(), places()
+    file = tmp_path / "plenary.toml"
+    file.write_text(
+        f'http = "{other_http}"\nsip = "{sip}"\nrtp_ports = "39020-39039"\ndata = "{tmp_path / "from-file"}"\n'
+        'sip_users = ["ann:secret"]\n'
+    )
+    env = {"PLENARY_CONFIG": str(file), "PLENARY_HTTP": http, "PLENARY_ACCESS_KEY": KEY, "PLENARY_DATA": "/nowhere"}
+    async with Started("--data", str(tmp_path / "data"), env=env) as started, httpx.AsyncClient() as rest:
+        assert f"http://{http}/v1.0" in started.banner
+        assert f"@{sip}" in started.banner
+        assert "Key " not in started.banner, "the key is known to who has set it"
+        listed = await rest.get(f"http://{http}/v1.0/conferences", headers={"Authorization": f"Bearer {KEY}"})
+        assert listed.status_code == 200
+    assert (tmp_path / "data" / "plenary.sqlite3").exists()
+    assert not (tmp_path / "from-file").exists()
+
+
+async def test_help_lists_every_setting():
+    shown = (await run("serve", "--help", env={"COLUMNS": "200"})).out
+    for name in Settings.__dataclass_fields__:
+        assert f"--{name.replace('_', '-')}" in shown
+        assert f"PLENARY_{name.upper()}" in shown
+
+
+async def test_what_keeps_it_from_starting_is_told_in_one_line(tmp_path: Path):
+    """Status 2, one line that names what to change, no traceback, nothing left behind."""
+    async with serving(tmp_path / "taken") as other:
+        (tmp_path / "file").write_text("no folder")
+        damaged = tmp_path / "damaged"
+        damaged.mkdir()
+        (damaged / "plenary.sqlite3").write_bytes(b"no database at all" * 500)
+        (tmp_path / "bad.toml").write_text("http = \n")
+        (tmp_path / "unknown.toml").write_text('colour = "blue"\n')
+
+        def serve(*arguments: str) -> tuple[str, ...]:
+            http, sip = places()
+            given = {"--http": http, "--sip": sip, "--data": str(tmp_path / "data")}
+            given |= dict(zip(arguments[::2], arguments[1::2], strict=True))
+            return tuple(part for pair in given.items() for part in pair)
+
+        cases: dict[str, tuple[tuple[str, ...], str]] = {
+            "HTTP port taken": (serve("--http", other.http), "--http"),
+            "SIP port taken": (serve("--sip", other.sip, "--data", str(tmp_path / "d2")), "--sip"),
+            "folder taken": (serve("--data", str(other.data)), "in use by another server"),
+            "folder is a file": (serve("--data", str(tmp_path / "file")), str(tmp_path / "file")),
+            "folder can't be made": (serve("--data", "/proc/no/such/folder"), "/proc/no/such/folder"),
+            "damaged database": (serve("--data", str(damaged)), "plenary.sqlite3"),
+            "no port": (serve("--http", "127.0.0.1"), "--http"),
+            "no such address": (serve("--http", "203.0.113.9:8080"), "--http"),
+            "no range": (serve("--rtp-ports", "many"), "--rtp-ports"),
+            "no number": (serve("--media-threads", "two"), "media-threads"),
+            "below its bounds": (serve("--orphan-timeout", "0"), "--orphan-timeout"),
+            "no IP address": (serve("--public-address", "here"), "--public-address"),
+            "user without password": (serve("--sip-users", "ann"), "--sip-users"),
+            "short key": (serve("--access-key", "x"), "--access-key"),
+            "open to the world": (serve("--sip", f"0.0.0.0:{free_port(socket.SOCK_DGRAM)}"), "--sip-users"),
+            "no such setting": (serve("--colour", "blue"), "colour"),
+            "no such file": (serve("--config", str(tmp_path / "none.toml")), "none.toml"),
+            "a file that is no TOML": (serve("--config", str(tmp_path / "bad.toml")), "bad.toml"),
+            "an unknown setting in the file": (serve("--config", str(tmp_path / "unknown.toml")), "colour"),
+        }
+        gate = asyncio.Semaphore(4)
+
+        async def judge(name: str, arguments: tuple[str, ...], names: str) -> str | None:
+            async with gate:
+                ended = await run("serve", *arguments)
+            lines = [line for line in ended.error.splitlines() if line.strip()]
+            right = ended.status == 2 and len(lines) == 1 and names in lines[0] and not ended.out
+            return None if right else f"{name}: status {ended.status}\n{ended.out}{ended.error}"
+
+        wrong = await asyncio.gather(*(judge(name, *case) for name, case in cases.items()))
+        assert [one for one in wrong if one] == []
+        for folder in ("data", "d2", "damaged"):
+            assert left_behind(tmp_path / folder) == []
+        assert (await other.get("/conferences"))["result"] == [], "the one that was there goes on"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+async def test_a_folder_that_can_not_be_written(tmp_path: Path):
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o500)
+    ended = await run("serve", "--data", str(folder), "--http", places()[0], "--sip", places()[1])
+    assert (ended.status, str(folder) in ended.error) == (2, True)
+
+
+async def test_without_speech_the_call_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """No espeak-ng: one line at the start; a greeting is skipped, and the event log says why."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    async with serving(tmp_path / "data") as server, Phone("ann") as ann:
+        log = server.data.with_suffix(".log").read_text()
+        assert sum("espeak-ng is not installed" in line for line in log.splitlines()) == 1, log
+        conference = (await server.create(pre_actions=[talk("Welcome.")]))["id"]
+        await ann.call(f"sip:{conference}@{server.sip}")
+        await server.until_inside(conference, 1)
+        failed = [event for event in await server.events(conference) if event["type"] == "action_failed"]
+        assert [("talk" in event["cause"], "espeak-ng" in event["cause"]) for event in failed] == [(True, True)]
+
+
+def test_a_server_is_ended_by_its_tests(tmp_path: Path):
+    """`serving` itself: neither server nor engine is left behind."""
+
+    async def story() -> Serving:
+        async with serving(tmp_path / "data") as server:
+            assert left_behind(server.data) != []
+            return server
+
+    server = asyncio.run(story())
+    asyncio.run(until(lambda: left_behind(server.data) == [], "the engine has ended"))
