@@ -80,12 +80,12 @@ class Simulation:
             story = "\n".join(self.story[-STORY_LINES:])
             raise AssertionError(f"seed {self.seed}: {error!r}\n{story}") from error
 
-    def run_until(self, happened: Callable[[], object], within_s: float = 60.0) -> None:
-        """Lets time pass until this is true."""
+    def run_until(self, happened: Callable[[], object], within_s: float = 60.0, step_s: float = 0.05) -> None:
+        """Lets time pass, in steps, until this is true."""
         end = self.clock.now + within_s
         while not happened():
             assert self.clock.now < end, "\n".join([f"not within {within_s} s", *self.story[-STORY_LINES:]])
-            self.run(0.05)
+            self.run(step_s)
 
     # --- The API's user ------------------------------------------------------------------------------------------
 

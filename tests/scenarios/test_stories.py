@@ -86,6 +86,20 @@ def test_a_recording_goes_on_in_a_new_part_after_the_engine_died(sim):
     close(sim)
 
 
+def test_a_call_recording_that_is_stopped_while_the_engine_dies_has_ended(sim):
+    """Found by seed 1651."""
+    actions = [action("answer"), action("recording_start"), action("sleep", duration=1_000), action("recording_stop")]
+    room = conference(sim, pre=actions)
+    ann = sim.phone("ann").dial(room.id)
+    sim.run_until(lambda: sim.engine.fake.recordings())
+    sim.run_until(lambda: any(row.status == "stopping" for row in sim.judge.rows.values()), step_s=0.0005)
+    sim.engine.crash()
+    sim.run_until(lambda: in_room(sim, ann))
+    (recording,) = [row for row in sim.judge.rows.values() if isinstance(row, Recording)]
+    assert (recording.status, recording.end_reason) == ("ended", "stopped")
+    close(sim)
+
+
 def test_a_dead_engine_costs_a_reinvite_and_no_call(sim):
     room = conference(sim)
     calls = [caller(sim, name, room) for name in ("ann", "bob", "eve")]

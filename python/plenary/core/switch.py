@@ -47,7 +47,7 @@ from .events import (
 from .ids import NEVER, ZERO_ID, Ids
 from .limits import SwitchSettings
 from .recording import RecordingMachine, RecordingState, deleted
-from .resources import Call, Conference, Conferencecall, Recording, Resource
+from .resources import Call, Conference, Conferencecall, Recording, RecordingStatus, Resource
 from .world import Machine, World
 
 __all__ = ["Switch", "SwitchSettings"]
@@ -279,7 +279,8 @@ class Switch:
 
     def _reconcile_recording(self, recording: RecordingMachine, *, held: bool) -> None:
         call = self._world.calls.get(recording.resource.reference_id)
-        if not held and call is not None and not call.state.session.negotiated:
+        wanted = recording.resource.status is not RecordingStatus.STOPPING
+        if not held and wanted and call is not None and not call.state.session.negotiated:
             recording.part_lost(written=False)  # it goes on when the call's media are back
         else:
             recording.reconcile(held=held)
