@@ -6,8 +6,10 @@ Every error that a user can bring about ends in one line on standard error and s
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
+import tomllib
 from pathlib import Path
 from typing import Annotated
 
@@ -91,7 +93,10 @@ def main() -> None:
     from .store.errors import StoreError
 
     try:
-        app.meta()
+        app.meta(sys.argv[1:], exit_on_error=False, print_error=False)
+    except cyclopts.CycloptsError as error:
+        print(f"plenary: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
     except (ConfigError, UserError, StoreError, MediaError) as error:
         print(f"plenary: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
@@ -105,14 +110,18 @@ def _with_file(
     config: Annotated[Path | None, cyclopts.Parameter(env_var="PLENARY_CONFIG", help="TOML file of settings.")] = None,
 ) -> None:
     if config is not None:
-        if not config.is_file():
-            raise UserError(f"--config: there is no file {config}.")
+        try:
+            tomllib.loads(config.read_text())
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise UserError(f"--config: {config} can't be read as TOML: {reason}.") from error
         app.config = (Env("PLENARY_", command=False), Toml(config, use_commands_as_keys=False))
-    app(tokens)
+    app(tokens, exit_on_error=False, print_error=False)
 
 
 async def _serve(config: Config) -> None:
     """Runs until SIGTERM or SIGINT; a second one does not wait for the farewell."""
+    os.umask(0o077)  # recordings and keys are nobody else's business
     _log_to_stderr()
     this = asyncio.current_task()
     assert this is not None

@@ -79,7 +79,7 @@ async def running(config: Config) -> AsyncGenerator[RunningServer]:
             await server.start()
         except OSError as error:
             store.close()
-            raise ConfigError(f"--sip: can't listen on {config.sip} ({error.strerror}). {_WHAT_TO_DO}") from error
+            raise ConfigError(f"--sip: can't listen on {config.sip} ({_reason(error)}). {_WHAT_TO_DO}") from error
         async with contextlib.AsyncExitStack() as ending:
             ending.push_async_callback(server.close)
             http = _Http(server, http_socket)
@@ -105,6 +105,7 @@ class _Http(uvicorn.Server):
             ready=server.trouble,
             clock=asyncio.get_running_loop().time,
             version=VERSION,
+            address=f"http://{server.config.http}",
             open_metrics=server.config.http.is_loopback,
         )
         add_server_metrics(deps.metrics, server)
@@ -147,8 +148,14 @@ def _listening(option: str, where: Endpoint) -> Generator[socket.socket]:
         try:
             bound.bind((where.host, where.port))
         except OSError as error:
-            raise ConfigError(f"{option}: can't listen on {where} ({error.strerror}). {_WHAT_TO_DO}") from error
+            raise ConfigError(f"{option}: can't listen on {where} ({_reason(error)}). {_WHAT_TO_DO}") from error
         yield bound
+
+
+def _reason(error: OSError) -> str:
+    """In the system's words, which an event loop may have put behind words of its own."""
+    original = error.__cause__ or error.__context__ or error
+    return original.strerror or str(error) if isinstance(original, OSError) else str(error)
 
 
 def _ensure_key(store: Store, given: str) -> str | None:

@@ -176,10 +176,10 @@ def _take_key(scope: "Scope") -> str | None:
 
 
 @cache
-def _described(version: str) -> tuple[bytes, bytes, bytes]:
+def _described(version: str, address: str) -> tuple[bytes, bytes, bytes]:
     """The OpenAPI document, its page, and the page of errors."""
     document = openapi.document(version)
-    return _encoder.encode(document), docs.reference(document), docs.errors(version)
+    return _encoder.encode(document), docs.reference(document, address), docs.errors(version)
 
 
 class _Pages:
@@ -187,7 +187,7 @@ class _Pages:
 
     def __init__(self, deps: ApiDeps) -> None:
         self._metrics = deps.metrics
-        self._openapi, self._docs, self._docs_errors = _described(deps.version)
+        self._openapi, self._docs, self._docs_errors = _described(deps.version, deps.address)
 
     async def metrics(self, asked: Asked) -> Answer:  # noqa: ARG002
         return Reply(self._metrics.text(), media_type=metrics.CONTENT_TYPE)

@@ -98,6 +98,8 @@ class ApiDeps:
     clock: Callable[[], float]
     """Seconds, monotonic: how long requests take and long polls have left."""
     version: str
+    address: str = "http://127.0.0.1:8080"
+    """Where users reach the API: the curl lines of the documentation go there."""
     metrics: Metrics = field(default_factory=Metrics)
     open_metrics: bool = False
     """`/metrics` needs no key. For a listener that only programs on this machine reach."""

@@ -42,8 +42,8 @@ _STATUSES = {
 }
 
 
-def reference(document: Json) -> bytes:
-    """The page that describes every operation and every resource."""
+def reference(document: Json, address: str) -> bytes:
+    """The page that describes every operation and every resource. `address` (`http://…`) is where its curl lines go."""
     operations = _operations(document)
     tags: list[Json] = document["tags"]
     schemas: dict[str, Json] = document["components"]["schemas"]
@@ -56,7 +56,7 @@ def reference(document: Json) -> bytes:
     for tag in tags:
         parts.append(f'<h2 id="{_slug(tag["name"])}">{escape(tag["name"])}</h2><p>{prose(tag["description"])}</p>')
         parts += [
-            _operation(verb, path, operation)
+            _operation(verb, path, operation, address)
             for verb, path, operation in operations
             if operation["tags"] == [tag["name"]]
         ]
@@ -129,7 +129,7 @@ def _operations(document: Json) -> list[tuple[str, str, Json]]:
     return [(verb, path, made) for path, item in document["paths"].items() for verb, made in item.items()]
 
 
-def _operation(verb: str, path: str, operation: Json) -> str:
+def _operation(verb: str, path: str, operation: Json, address: str) -> str:
     public = '<span class="tag">no key needed</span>' if operation.get("security") == [] else ""
     parts = [
         f'<article id="{operation["operationId"]}"><h3>{escape(operation["summary"])}{public}</h3>',
@@ -151,7 +151,7 @@ def _operation(verb: str, path: str, operation: Json) -> str:
         example = content.get("example")
         needed = "" if operation["requestBody"]["required"] else " (optional)"
         parts.append(f"<h4>Body</h4><p>{_link(content['schema'])}{needed}</p>")
-    parts.append(f"<h4>Try it</h4>{_code(_curl(verb, path, operation, example))}")
+    parts.append(f"<h4>Try it</h4>{_code(_curl(verb, address + path, operation, example))}")
     ok: Json = operation["responses"]["200"]["content"]
     media_type, answer = next(iter(ok.items()))
     what = _link(answer["schema"]) if "$ref" in answer["schema"] else f"<code>{escape(media_type)}</code>"
@@ -169,13 +169,13 @@ def _operation(verb: str, path: str, operation: Json) -> str:
     return "".join(parts)
 
 
-def _curl(verb: str, path: str, operation: Json, example: Any) -> str:
+def _curl(verb: str, address: str, operation: Json, example: Any) -> str:
     ids = {p["name"]: p["example"] for p in operation.get("parameters", []) if p["in"] == "path"}
-    address = re.sub(r"{(\w+)}", lambda match: ids[match[1]], path)
+    address = re.sub(r"{(\w+)}", lambda match: ids[match[1]], address)
     words = ["curl"]
     if verb != "get":
         words.append(f"-X {verb.upper()}")
-    words.append(f"http://127.0.0.1:8080{address}")
+    words.append(address)
     if operation.get("security") != []:
         words.append("-H 'Authorization: Bearer YOUR_KEY'")
     if example is not None:
