@@ -38,7 +38,7 @@ test: check  ## everything in `check`, then all tests
 
 bench: $(BUILT)  ## measure the budgets; prints a table with ratios
 	cargo build --quiet --release -p plenary-driver --examples
-	$(PY) -m plenary_bench $(ARGS)
+	@$(PY) bench $(ARGS)
 
 lock:  ## renew requirements.txt from pyproject.toml (needs pip-tools)
 	pip-compile --quiet --extra dev --strip-extras --generate-hashes --allow-unsafe --no-header --no-annotate \

@@ -1,0 +1,90 @@
+"""How long a start takes, and what callers notice when something is killed."""
+
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from figures import Figure, middle
+from processes import Crowd, NotMeasured, Serving, serving
+
+PHONES = 10
+START_S = 1.0
+API_BACK_S = 2.0
+LEGS_BACK_S = 3.0
+GAP_MS = 100.0
+GIVEN_UP_S = 12.0
+
+
+def start(quick: bool) -> Iterator[Figure]:
+    runs = 1 if quick else 3
+    fresh: list[float] = []
+    known: list[float] = []
+    for _ in range(runs):
+        with tempfile.TemporaryDirectory() as name:
+            server = Serving(Path(name) / "data")
+            try:
+                fresh.append(server.start())
+                server.end()
+                known.append(server.start())
+            finally:
+                server.end()
+    for what, times in (("with a fresh data folder", fresh), ("with a known data folder", known)):
+        yield Figure(
+            group="Start",
+            what=f"exec until /readyz, {what}",
+            value=middle(times),
+            unit="s",
+            budget=START_S,
+            note=f"{runs} runs, {min(times):.2f} to {max(times):.2f} s",
+        )
+
+
+def crash(quick: bool) -> Iterator[Figure]:
+    """kill -9 of the server, which is started again at once; then of the engine."""
+    runs = 1 if quick else 3
+    gaps: list[float] = []
+    back: list[float] = []
+    legs_back: list[float] = []
+    for _ in range(runs):
+        with tempfile.TemporaryDirectory() as name, serving(Path(name) / "data") as server:
+            room = server.create()
+            with Crowd(server, [room], PHONES) as crowd:
+                time.sleep(0.5)
+                crowd.ask("reset")
+                server.kill()
+                back.append(server.start())
+                time.sleep(1.0)
+                gaps.append(_everybody(crowd)["longest_gap_ms"])
+                crowd.ask("reset")
+                engine = server.engine_pid()
+                os.kill(engine, signal.SIGKILL)
+                time.sleep(0.3)
+                deadline = time.monotonic() + GIVEN_UP_S
+                while crowd.ask("report")["silent_now"] and time.monotonic() < deadline:
+                    time.sleep(0.02)
+                legs_back.append(_everybody(crowd)["longest_gap_ms"] / 1000)
+                if server.engine_pid() == engine:
+                    raise NotMeasured("the engine was not started again")
+    group = f"Crash, {PHONES} phones talking"
+    yield Figure(
+        group=group, what="kill -9 of the server: longest gap for anyone", value=max(gaps), unit="ms", budget=GAP_MS
+    )
+    yield Figure(group=group, what="kill -9 of the server: API back", value=max(back), unit="s", budget=API_BACK_S)
+    yield Figure(
+        group=group,
+        what="kill -9 of the engine: longest silence for anyone",
+        value=max(legs_back),
+        unit="s",
+        budget=LEGS_BACK_S,
+        note=f"the worst of {runs} runs, as above",
+    )
+
+
+def _everybody(crowd: Crowd) -> dict[str, float]:
+    found = crowd.ask("report")
+    if found["ended"] or found["silent_now"]:
+        raise NotMeasured(f"{found['ended']} calls were lost, {found['silent_now']} hear nothing")
+    return found
