@@ -13,6 +13,7 @@ import httpx
 import pytest
 from serving import KEY, Serving, free_port, is_running, serving, talk, until
 
+from plenary.cli import main
 from plenary.config import Settings
 from plenary.testing.phone import Phone
 
@@ -136,57 +137,85 @@ async def test_help_lists_every_setting():
         assert f"PLENARY_{name.upper()}" in shown
 
 
+def serve(folder: Path, *instead: str) -> list[str]:
+    """Arguments that would do, but for those that are given."""
+    http, sip = places()
+    given = {"--http": http, "--sip": sip, "--data": str(folder / "data")}
+    given |= dict(zip(instead[::2], instead[1::2], strict=True))
+    return ["serve", *(part for pair in given.items() for part in pair)]
+
+
+def wrong_with(status: int, out: str, error: str, names: str) -> str:
+    """Empty if it was refused as it should be: status 2, and one line that names what to change."""
+    lines = [line for line in error.splitlines() if line.strip()]
+    right = status == 2 and len(lines) == 1 and names in lines[0] and lines[0].startswith("plenary: ") and not out
+    return "" if right else f"status {status}\n{out}{error}"
+
+
 async def test_what_keeps_it_from_starting_is_told_in_one_line(tmp_path: Path):
-    """Status 2, one line that names what to change, no traceback, nothing left behind."""
+    """No traceback, nothing left behind, and nothing done to another server."""
     async with serving(tmp_path / "taken") as other:
         (tmp_path / "file").write_text("no folder")
         damaged = tmp_path / "damaged"
         damaged.mkdir()
         (damaged / "plenary.sqlite3").write_bytes(b"no database at all" * 500)
-        (tmp_path / "bad.toml").write_text("http = \n")
-        (tmp_path / "unknown.toml").write_text('colour = "blue"\n')
-
-        def serve(*arguments: str) -> tuple[str, ...]:
-            http, sip = places()
-            given = {"--http": http, "--sip": sip, "--data": str(tmp_path / "data")}
-            given |= dict(zip(arguments[::2], arguments[1::2], strict=True))
-            return tuple(part for pair in given.items() for part in pair)
-
-        cases: dict[str, tuple[tuple[str, ...], str]] = {
-            "HTTP port taken": (serve("--http", other.http), "--http"),
-            "SIP port taken": (serve("--sip", other.sip, "--data", str(tmp_path / "d2")), "--sip"),
-            "folder taken": (serve("--data", str(other.data)), "in use by another server"),
-            "folder is a file": (serve("--data", str(tmp_path / "file")), str(tmp_path / "file")),
-            "folder can't be made": (serve("--data", "/proc/no/such/folder"), "/proc/no/such/folder"),
-            "damaged database": (serve("--data", str(damaged)), "plenary.sqlite3"),
-            "no port": (serve("--http", "127.0.0.1"), "--http"),
-            "no such address": (serve("--http", "203.0.113.9:8080"), "--http"),
-            "no range": (serve("--rtp-ports", "many"), "--rtp-ports"),
-            "no number": (serve("--media-threads", "two"), "media-threads"),
-            "below its bounds": (serve("--orphan-timeout", "0"), "--orphan-timeout"),
-            "no IP address": (serve("--public-address", "here"), "--public-address"),
-            "user without password": (serve("--sip-users", "ann"), "--sip-users"),
-            "short key": (serve("--access-key", "x"), "--access-key"),
-            "open to the world": (serve("--sip", f"0.0.0.0:{free_port(socket.SOCK_DGRAM)}"), "--sip-users"),
-            "no such setting": (serve("--colour", "blue"), "colour"),
-            "no such file": (serve("--config", str(tmp_path / "none.toml")), "none.toml"),
-            "a file that is no TOML": (serve("--config", str(tmp_path / "bad.toml")), "bad.toml"),
-            "an unknown setting in the file": (serve("--config", str(tmp_path / "unknown.toml")), "colour"),
+        cases: dict[str, tuple[list[str], str]] = {
+            "HTTP port taken": (serve(tmp_path, "--http", other.http), "--http"),
+            "SIP port taken": (serve(tmp_path, "--sip", other.sip), "Address already in use"),
+            "folder taken": (serve(tmp_path, "--data", str(other.data)), "in use by another server"),
+            "folder is a file": (serve(tmp_path, "--data", str(tmp_path / "file")), str(tmp_path / "file")),
+            "folder can't be made": (serve(tmp_path, "--data", "/proc/no/folder"), "/proc/no/folder"),
+            "damaged database": (serve(tmp_path, "--data", str(damaged)), "plenary.sqlite3"),
         }
-        gate = asyncio.Semaphore(4)
 
-        async def judge(name: str, arguments: tuple[str, ...], names: str) -> str | None:
-            async with gate:
-                ended = await run("serve", *arguments)
-            lines = [line for line in ended.error.splitlines() if line.strip()]
-            right = ended.status == 2 and len(lines) == 1 and names in lines[0] and not ended.out
-            return None if right else f"{name}: status {ended.status}\n{ended.out}{ended.error}"
+        async def judge(name: str, arguments: list[str], names: str) -> str:
+            ended = await run(*arguments)
+            wrong = wrong_with(ended.status, ended.out, ended.error, names)
+            return wrong and f"{name}: {wrong}"
 
         wrong = await asyncio.gather(*(judge(name, *case) for name, case in cases.items()))
-        assert [one for one in wrong if one] == []
-        for folder in ("data", "d2", "damaged"):
+        assert "".join(wrong) == ""
+        for folder in ("data", "damaged"):
             assert left_behind(tmp_path / folder) == []
         assert (await other.get("/conferences"))["result"] == [], "the one that was there goes on"
+
+
+@pytest.mark.parametrize(
+    ("instead", "names"),
+    [
+        (("--http", "127.0.0.1"), "--http"),
+        (("--http", "203.0.113.9:8080"), "--http"),
+        (("--rtp-ports", "many"), "--rtp-ports"),
+        (("--media-threads", "two"), "--media-threads"),
+        (("--orphan-timeout", "0"), "--orphan-timeout"),
+        (("--public-address", "here"), "--public-address"),
+        (("--sip-users", "ann"), "--sip-users"),
+        (("--access-key", "x"), "--access-key"),
+        (("--sip", "0.0.0.0:5070"), "--sip-users"),
+        (("--colour", "blue"), "--colour"),
+        (("--config", "{folder}/none.toml"), "none.toml"),
+        (("--config", "{folder}/bad.toml"), "bad.toml"),
+        (("--config", "{folder}/unknown.toml"), "colour"),
+    ],
+)
+def test_a_setting_that_can_not_be_used(
+    instead: tuple[str, str],
+    names: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    """Two of them: an address of another machine; one that all can reach, where nobody may call."""
+    (tmp_path / "bad.toml").write_text("http = \n")
+    (tmp_path / "unknown.toml").write_text('colour = "blue"\n')
+    option, value = instead
+    monkeypatch.setattr(sys, "argv", ["plenary", *serve(tmp_path, option, value.format(folder=tmp_path))])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, error = capsys.readouterr()
+    assert isinstance(ended.value.code, int)
+    assert wrong_with(ended.value.code, out, error, names) == ""
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

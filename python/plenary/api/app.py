@@ -284,8 +284,12 @@ async def _authenticated(key: str | None, customer_of: Callable[[str], Awaitable
 
 
 async def _body(receive: "Receive", content_length: str) -> bytes:
-    """The body, which is never read beyond its limit: the connection is closed instead."""
-    if content_length.isdigit() and int(content_length[:20]) > decode.BODY_MAX:
+    """The body, none of which is kept beyond its limit.
+
+    Who closes a connection on which bytes are unread resets it, and the client never sees the answer (RFC 9112,
+    section 9.6): so what is too long is read away, up to a limit of its own.
+    """
+    if content_length.isdigit() and int(content_length[:20]) > decode.BODY_DROPPED_MAX:
         raise _too_large()
     parts: list[bytes] = []
     size = 0
@@ -296,11 +300,15 @@ async def _body(receive: "Receive", content_length: str) -> bytes:
         message = cast(dict[str, Any], message)
         part: bytes = message.get("body", b"")
         size += len(part)
-        if size > decode.BODY_MAX:
-            raise _too_large()
-        parts.append(part)
-        if not message.get("more_body"):
-            return b"".join(parts)
+        if size <= decode.BODY_MAX:
+            parts.append(part)
+        else:
+            parts.clear()
+        if not message.get("more_body") or size > decode.BODY_DROPPED_MAX:
+            break
+    if size > decode.BODY_MAX:
+        raise _too_large()
+    return b"".join(parts)
 
 
 def _too_large() -> Problem:

@@ -16,6 +16,9 @@ from .problems import Problem
 
 BODY_MAX = 1024 * 1024
 """Bytes. A conference with a hundred actions of spoken text has a tenth of that."""
+BODY_DROPPED_MAX = 16 * 1024 * 1024
+"""Bytes of a body that is too long that are read away, so that the client hears why it is refused. Beyond that it has
+to do with a connection that is closed."""
 DEPTH_MAX = 32
 """Arrays and objects in one another. No action nests deeper than 4; the rest is for the customer's own `data`."""
 QUERY_PARAMETERS_MAX = 16

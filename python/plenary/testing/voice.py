@@ -164,6 +164,10 @@ class Voice:
 
     # --- Packets
 
+    def send_raw(self, data: bytes) -> None:
+        """Sends these bytes to the peer as they are, from the address that the voice comes from."""
+        self._transport.sendto(data, self.peer_address)
+
     def hear(self, data: bytes, source: tuple[str, int]) -> None:
         """A packet came, from anywhere: a phone that looks closer would hide what its server does wrong."""
         del source
