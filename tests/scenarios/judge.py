@@ -60,7 +60,10 @@ class Judge:
         self._gone_at: dict[str, float] = {}
         """Calls that are hung up, and since when."""
         self._deadlines: dict[str, float] = {}
-        """Conferences that will end by themselves, and when."""
+        """Conferences and calls that will end by themselves, and when."""
+        self._farewells: set[str] = set()
+        """Conferencecalls that are promised a farewell, should they be put out."""
+        self._seen: set[str] = set()
         self._reasons: dict[str, set[str]] = defaultdict(set)
         """Call -> why it left conferences."""
 
@@ -69,9 +72,13 @@ class Judge:
     def committed(self, turn: Turn, now: float) -> None:
         changes = turn.record.changes
         gone_before = set(self._gone_at)
+        fixed = {id_: row for id_, row in self.live.items() if isinstance(row, Conference)}
+        put_out: list[Conferencecall] = []
         affected: set[str] = set()
         for row in changes.rows:
             self._row(row.resource, row.live, now)
+            if isinstance(row.resource, Conferencecall):
+                self._promise(row.resource, fixed, put_out)
             if isinstance(row.resource, Conference | Conferencecall):
                 one = row.resource
                 affected.add(one.id if isinstance(one, Conference) else one.conference_id)
@@ -82,6 +89,10 @@ class Judge:
             assert isinstance(listed, Conference)
             assert set(listed.conferencecall_ids) == self._joined[conference], "who is joined is listed, nobody else"
             assert len(set(listed.conferencecall_ids)) == len(listed.conferencecall_ids)
+        texts = {wanted.text for wanted in turn.prepare}
+        for one in put_out:
+            gone = one.reference_id in self._gone_at
+            assert gone or FAREWELL + one.reference_id in texts, f"no farewell to {one}"
         for wanted in turn.prepare:
             self._prepared(wanted, gone_before)
         for reply in turn.replies:
@@ -113,11 +124,28 @@ class Judge:
                     self._reasons[resource.reference_id].add(resource.reason)
             case Call():
                 assert (resource.hangup_reason != "") == over
+                self._deadlines.pop(resource.id, None)
                 if over:
                     self._gone_at.setdefault(resource.id, now)
+                else:
+                    rings = resource.direction == "outgoing" and resource.status in ("dialing", "ringing")
+                    lasts_s = self._sim.settings.dial_timeout_s if rings else self._sim.settings.call_max_s
+                    self._deadlines[resource.id] = self._sim.seconds(resource.tm_create) + lasts_s
                 self._sim.know(resource)
             case Recording():
                 assert (resource.end_reason != "") == over
+
+    def _promise(self, one: Conferencecall, before: dict[str, Conference], put_out: list[Conferencecall]) -> None:
+        """He who came in while the conference had a farewell is told it when he is put out."""
+        conference = before.get(one.conference_id)
+        now = self.rows[one.conference_id]
+        if one.id not in self._seen and conference is not None and isinstance(now, Conference):
+            texts = [str(action.option.get("text")) for action in conference.post_actions]
+            if now.post_actions == conference.post_actions and any(text.startswith(FAREWELL) for text in texts):
+                self._farewells.add(one.id)
+        self._seen.add(one.id)
+        if one.status == "leaved" and one.id in self._farewells and one.reason in PUT_OUT - {"failed"}:
+            put_out.append(one)
 
     def _entry(self, entry: LogEntry) -> None:
         self.log.append(entry)
@@ -157,7 +185,7 @@ class Judge:
         excused = max(server.up_since, server.stalled_at)
         for id_, deadline in self._deadlines.items():
             late = now - max(deadline, excused)
-            assert late <= PUNCTUAL_S, f"conference {id_} is {late:.3f} s late with its timeout"
+            assert late <= PUNCTUAL_S, f"{self.rows[id_]} is {late:.3f} s late with its timeout"
 
     # --- What others are told ------------------------------------------------------------------------------------
 
@@ -191,6 +219,31 @@ class Judge:
                 gone = self._gone_at.get(row.id) if row is not None else None
                 if call.up and gone is not None and self._sim.server.up:
                     assert now - max(gone, excused, call.up_since) <= GRACE_S, f"{call.user} is stranded: {row}"
+
+    def all_agree(self) -> None:
+        """When it has been quiet for a while, phones, server and engine have the same picture."""
+        sim, fake = self._sim, self._sim.engine.fake
+        members = [row for row in self.live.values() if isinstance(row, Conferencecall)]
+        for room in [row for row in self.live.values() if isinstance(row, Conference) and row.status != "terminated"]:
+            assert room.status == "progressing"
+            assert room.id in fake.rooms(), "a conference has its room"
+            inside = {one.reference_id for one in members if one.conference_id == room.id and one.status == "joined"}
+            coming = {one.reference_id for one in members if one.conference_id == room.id and one.status == "joining"}
+            there = fake.members(room.id)
+            assert inside <= there <= inside | coming, f"{inside} joined, {there} in the mix"
+        calls = {id_ for id_, row in self.live.items() if isinstance(row, Call)}
+        assert fake.legs() <= calls, "a leg without a call"
+        for phone in sim.phones:
+            for call in phone.calls.values():
+                row = sim.row_of(call)
+                if call.up:
+                    assert row is not None
+                    assert row.status == "progressing", f"{call.user} is up, the server says {row}"
+                    assert row.id in fake.legs(), f"{call.user} has no leg: {row}"
+                    assert row.on_hold == call.held
+        for recording in [row for row in self.live.values() if isinstance(row, Recording)]:
+            assert recording.id in fake.recordings(), f"{recording} is not being recorded"
+        assert fake.recordings() <= set(self.live)
 
     def nothing_is_left(self) -> None:
         sim = self._sim

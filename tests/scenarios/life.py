@@ -26,6 +26,8 @@ from .story import POST, action
 
 LOOKS_S = 10.0
 """How often it is looked whether somebody is stranded."""
+CALM_S = 75.0
+"""Until every retransmission, recovery and silence of earlier trouble has come to its end."""
 FAREWELL_S = 40.0
 """What the last participants have to hear their farewell, at the end."""
 QUIET_S = 64 * 0.5 + 60.0
@@ -65,6 +67,9 @@ class Life:
         sim.server.disk_full_until = 0.0
         sim.server.crash_next = None
         sim.run_until(lambda: sim.server.up and sim.server.link.ready and not sim.judge.open_asks, within_s=300.0)
+        sim.run(CALM_S)
+        with sim.told():
+            sim.judge.all_agree()
         for id_ in self._live(Conference):
             sim.do(events.DeleteConference, conference=id_)
         sim.run(FAREWELL_S)
@@ -102,12 +107,23 @@ class Life:
         server = self.sim.server
         if not server.up or server.crash_next is not None:
             return
-        if self.random.random() < 0.3:
+        draw = self.random.random()
+        if draw < 0.1:
+            server.stop()
+            self.sim.agenda.at(self.sim.clock.now + 5.0, self._ended_orderly)
+        elif draw < 0.4:
             server.crash()
             self._start_server_later()
         else:
             server.crash_next = self.random.choice(list(Crash))
             self._start_when_down()
+
+    def _ended_orderly(self) -> None:
+        """It has hung up, and takes the engine with it."""
+        if self.sim.server.up:
+            self.sim.server.crash("at its end")
+            self.sim.engine.crash()
+            self._start_server_later()
 
     def _start_when_down(self) -> None:
         if self.sim.server.up:

@@ -30,7 +30,7 @@ from .swarm import Swarm
 START = 1_700_000_000.0
 STORY_LINES = 30
 """The end of the story, shown with a failure."""
-SETTINGS = SwitchSettings(dial_timeout_s=20.0, call_max_s=400.0)
+SETTINGS = SwitchSettings(dial_timeout_s=20.0, call_max_s=150.0)
 """Shorter limits than usual, so that a few minutes see them reached."""
 
 
@@ -40,6 +40,7 @@ class Simulation:
     ) -> None:
         self.seed = seed
         self.swarm = swarm or Swarm()
+        self.settings = settings
         self.customer = CUSTOMER
         self.story: list[str] = []
         self.by_user: dict[str, PhoneCall] = {}

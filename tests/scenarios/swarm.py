@@ -72,6 +72,6 @@ def drawn(seed: int) -> Swarm:
         disk_full_every_s=sometimes(0.3, 20.0, 90.0),
         disk_full_s=random.choice([0.6, 5.0, 20.0]),
         commit_s=sometimes(0.5, 0.01, 0.3),
-        engine_delay_s=random.choice([0.001, 0.02, 0.5, 3.0]),
+        engine_delay_s=random.choice([0.001, 0.001, 0.02, 0.5, 3.0, 8.0]),
         statistics=random.random() < 0.15,
     )
