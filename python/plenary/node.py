@@ -7,7 +7,7 @@ and, only after that, lets the effects leave. So nothing is ever told to anyone 
 `Server` runs this on sockets and SQLite; the scenario tests run it on a simulated clock, network and engine.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -79,9 +79,18 @@ class Turn(msgspec.Struct, frozen=True):
 class Node:
     """The pure parts, wired. State is in them, none is in here but what waits to be drained."""
 
-    def __init__(self, switch: Switch, endpoint: Endpoint, link: EngineLink, stored: Stored) -> None:
-        """`stored` is asked for what is over: the switch keeps only what is at work."""
+    def __init__(
+        self,
+        switch: Switch,
+        endpoint: Endpoint,
+        link: EngineLink,
+        stored: Stored,
+        recorded_ms: Callable[[str], int] = lambda _: 0,
+    ) -> None:
+        """`stored` is asked for what is over: the switch keeps only what is at work. `recorded_ms` is asked how much
+        of a recording is on disk, 0 if that can't be known."""
         self._stored = stored
+        self._recorded_ms = recorded_ms
         self._switch = switch
         self._endpoint = endpoint
         self._link = link
@@ -128,7 +137,8 @@ class Node:
         self._perform(self._switch.handle(self._with_what_is_over(event), now), now)
 
     def _with_what_is_over(self, event: events.Event) -> events.Event:
-        """What is not at work any more the switch is handed as it was last written (see `events.Request`).
+        """What is not at work any more the switch is handed as it was last written (see `events.Request`); of an
+        engine that is no more, what it has left on disk.
 
         It is looked up here and not when the request comes in: only now is every earlier turn on disk.
         """
@@ -148,6 +158,9 @@ class Node:
                 kind = Recording
             case events.HangUpCall(call=id):
                 kind = Call
+            case events.EngineReady(restarted=True):
+                lengths = {recording: self._recorded_ms(recording) for recording in self._switch.recordings}
+                return msgspec.structs.replace(event, recorded_ms=lengths)
             case _:
                 return event
         if id == ZERO_ID or self._switch.holds(id):

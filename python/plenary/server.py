@@ -122,7 +122,7 @@ class Server:
         self.endpoint = Signalling(_endpoint_config(config, self.udp.port), _new_id, self._secret())
         self.endpoint.restore(saved.dialogs, now)
         self.last_position = self.store.last_position
-        self.node = Node(self.switch, self.endpoint, self.link, self.store.find)
+        self.node = Node(self.switch, self.endpoint, self.link, self.store.find, self.files.duration_ms)
         self.connection = EngineConnection(self.engine.socket, self.link, self._wake.set, self._engine_trouble)
         self._tasks = [
             asyncio.create_task(self._run(), name="turns"),

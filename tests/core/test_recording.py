@@ -96,6 +96,18 @@ def test_the_conferences_end_ends_it(bench: Bench):
     assert not any(row.live for row in bench.rows.values())
 
 
+def test_what_a_lost_engine_has_recorded_counts(bench: Bench):
+    """It could not say how much that was: the disk does."""
+    made = starts(bench, bench.creates().id, duration=60)
+    bench.does(e.RecordingStarted(recording=made.recording_id))
+    bench.does(e.EngineLost())
+    bench.does(e.EngineReady(restarted=True, recorded_ms={made.recording_id: 20_000}))
+    assert bench.fresh[-1] == c.StartRecording(
+        recording=made.recording_id, part=2, conference=made.id, duration_ms=40_000
+    )
+    assert bench[made.recording_id].duration_ms == 20_000
+
+
 def test_a_new_engine_goes_on_in_a_new_part(bench: Bench):
     """The recording goes on in a new part, with what is left of its time."""
     made = starts(bench, bench.creates().id, duration=60)

@@ -204,6 +204,8 @@ class EngineReady(Event, frozen=True, kw_only=True):
     conferences: list[str] = []
     """Rooms that it holds."""
     recordings: list[str] = []
+    recorded_ms: dict[str, int] = {}
+    """Where `restarted`: recording -> length of what the lost engine has left on disk of it, in all parts."""
 
 
 class EngineLost(Event, frozen=True, kw_only=True):

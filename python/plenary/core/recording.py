@@ -157,10 +157,16 @@ class RecordingMachine:
         else:
             self.begin()
 
-    def part_lost(self, *, written: bool) -> None:
-        """The engine does not have it any more (`written`: what is on disk counts as a part), or never got it."""
+    def part_lost(self, *, written: bool, recorded_ms: int = 0) -> None:
+        """The engine does not have it any more (`written`: what is on disk counts as a part), or never got it.
+
+        `recorded_ms`: the length of all parts on disk, if that is known.
+        """
         if self.state.running:
             self.state.running = False
+            if recorded_ms > self.state.written_ms:
+                self.state.written_ms = recorded_ms
+                self._change(duration_ms=recorded_ms)
             if not written:
                 self._change(parts=self.resource.parts - 1)
             self._world.touch(self)

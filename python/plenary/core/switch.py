@@ -138,6 +138,11 @@ class Switch:
         """Recordings that have not ended."""
         return len(self._world.recordings)
 
+    @property
+    def recordings(self) -> list[str]:
+        """Their ids."""
+        return list(self._world.recordings)
+
     def conference_of(self, user: str) -> str:
         """Id of the conference that the user part of an address leads to, at work or not; the zero id if none can."""
         return self._world.routes.find(user)
@@ -256,7 +261,7 @@ class Switch:
         held = set(event.recordings)
         if event.restarted:
             for recording in world.recordings.values():
-                recording.part_lost(written=True)
+                recording.part_lost(written=True, recorded_ms=event.recorded_ms.get(recording.id, 0))
         rooms = set(event.conferences)
         for conference in world.conferences.values():
             conference.engine_back(held=conference.id in rooms)

@@ -127,6 +127,19 @@ class RecordingFiles:
             raise
         return OpenRecording(opened) if opened else None
 
+    def duration_ms(self, recording: str) -> int:
+        """Length of all that is there of it; 0 also for what can't be read."""
+        try:
+            recorded = self.open(recording)
+        except OSError:
+            return 0
+        if recorded is None:
+            return 0
+        try:
+            return recorded.duration_ms
+        finally:
+            recorded.close()
+
     def remove(self, recording: str) -> None:
         """Deletes all of its parts; nothing happens if there are none. Raises `OSError` if the disk does not let it."""
         assert _ID.fullmatch(recording), recording
