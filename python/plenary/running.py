@@ -12,7 +12,7 @@ import uvicorn
 from .api.app import create_app
 from .api.deps import ApiDeps
 from .config import Config, ConfigError, Endpoint
-from .doors import LogTail, RecordingFiles, Views, statistics
+from .doors import Customers, LogTail, RecordingFiles, Views, statistics
 from .keys import new_key
 from .metrics import add_server_metrics
 from .server import Server
@@ -97,7 +97,7 @@ class _Http(uvicorn.Server):
     def __init__(self, server: Server, bound: socket.socket) -> None:
         deps = ApiDeps(
             ask=server.ask,
-            customer_of=partial(server.read, server.store.customer_of),
+            customer_of=Customers(server, asyncio.get_running_loop().time).of,
             views=Views(server),
             log=LogTail(server),
             recordings=RecordingFiles(server),

@@ -1,0 +1,64 @@
+"""Access keys that are in use are remembered for a moment, so that not every request asks the database."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from plenary import doors
+from plenary.doors import KEY_REMEMBERED_S, Customers
+
+
+class Keys:
+    """A server whose store knows some keys, and counts how often it is asked."""
+
+    def __init__(self, **customers: str) -> None:
+        self.customers = customers
+        self.asked = 0
+        self.now = 0.0
+        self.remembering = Customers(cast(Any, self), lambda: self.now)
+
+    @property
+    def store(self) -> Any:
+        return SimpleNamespace(customer_of=self.customers.get)
+
+    async def read(self, question: Any, key: str) -> str | None:
+        self.asked += 1
+        return question(key)
+
+    async def of(self, key: str) -> str | None:
+        return await self.remembering.of(key)
+
+
+async def test_a_good_key_is_looked_up_once_in_a_while():
+    keys = Keys(pk_one="one", pk_two="two")
+    assert [await keys.of("pk_one"), await keys.of("pk_one"), await keys.of("pk_two")] == ["one", "one", "two"]
+    assert keys.asked == 2
+    keys.now = KEY_REMEMBERED_S
+    assert await keys.of("pk_one") == "one"
+    assert keys.asked == 3
+
+
+async def test_a_key_that_was_taken_back_is_refused_soon():
+    keys = Keys(pk_one="one")
+    await keys.of("pk_one")
+    keys.customers.clear()
+    keys.now = KEY_REMEMBERED_S
+    assert await keys.of("pk_one") is None
+
+
+async def test_a_guess_is_never_remembered_and_good_once_the_key_exists():
+    keys = Keys()
+    assert await keys.of("pk_new") is None
+    keys.customers["pk_new"] = "one"
+    assert await keys.of("pk_new") == "one"
+
+
+async def test_only_so_many_keys_are_remembered(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(doors, "KEYS_REMEMBERED", 2)
+    keys = Keys(a="1", b="2", c="3")
+    for key in "abcc":
+        await keys.of(key)
+    assert keys.asked == 3
+    await keys.of("a")
+    assert keys.asked == 4
