@@ -10,12 +10,13 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from rich.console import Console
+
 import machine
 from figures import Figure, Figures
 from mixing import capacity, memory, mixing
 from processes import NotMeasured
 from rest import rest
-from rich.console import Console
 from signalling import hangups, setups
 from survival import crash, start
 
