@@ -1,5 +1,6 @@
 """Access keys that are in use are remembered for a moment, so that not every request asks the database."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -26,39 +27,39 @@ class Keys:
         self.asked += 1
         return question(key)
 
-    async def of(self, key: str) -> str | None:
-        return await self.remembering.of(key)
+    def of(self, key: str) -> str | None:
+        return asyncio.run(self.remembering.of(key))
 
 
-async def test_a_good_key_is_looked_up_once_in_a_while():
+def test_a_good_key_is_looked_up_once_in_a_while():
     keys = Keys(pk_one="one", pk_two="two")
-    assert [await keys.of("pk_one"), await keys.of("pk_one"), await keys.of("pk_two")] == ["one", "one", "two"]
+    assert [keys.of("pk_one"), keys.of("pk_one"), keys.of("pk_two")] == ["one", "one", "two"]
     assert keys.asked == 2
     keys.now = KEY_REMEMBERED_S
-    assert await keys.of("pk_one") == "one"
+    assert keys.of("pk_one") == "one"
     assert keys.asked == 3
 
 
-async def test_a_key_that_was_taken_back_is_refused_soon():
+def test_a_key_that_was_taken_back_is_refused_soon():
     keys = Keys(pk_one="one")
-    await keys.of("pk_one")
+    keys.of("pk_one")
     keys.customers.clear()
     keys.now = KEY_REMEMBERED_S
-    assert await keys.of("pk_one") is None
+    assert keys.of("pk_one") is None
 
 
-async def test_a_guess_is_never_remembered_and_good_once_the_key_exists():
+def test_a_guess_is_never_remembered_and_good_once_the_key_exists():
     keys = Keys()
-    assert await keys.of("pk_new") is None
+    assert keys.of("pk_new") is None
     keys.customers["pk_new"] = "one"
-    assert await keys.of("pk_new") == "one"
+    assert keys.of("pk_new") == "one"
 
 
-async def test_only_so_many_keys_are_remembered(monkeypatch: pytest.MonkeyPatch):
+def test_only_so_many_keys_are_remembered(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(doors, "KEYS_REMEMBERED", 2)
     keys = Keys(a="1", b="2", c="3")
     for key in "abcc":
-        await keys.of(key)
+        keys.of(key)
     assert keys.asked == 3
-    await keys.of("a")
+    keys.of("a")
     assert keys.asked == 4
