@@ -133,7 +133,11 @@ class Life:
 
     def _start_server_later(self) -> None:
         mean = self.sim.swarm.server_away_s
-        self.sim.agenda.at(self.sim.clock.now + self.random.uniform(0, 2 * mean), self.sim.server.start)
+        self.sim.agenda.at(self.sim.clock.now + self.random.uniform(0, 2 * mean), self._start_server)
+
+    def _start_server(self) -> None:
+        if not self.sim.server.up:
+            self.sim.server.start()
 
     def _fill_disk(self) -> None:
         self.sim.server.disk_full_until = self.sim.clock.now + self.random.uniform(0, 2 * self.sim.swarm.disk_full_s)

@@ -81,6 +81,7 @@ class ServerHost:
     # --- Life ----------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
+        assert not self.up, "one server at a time"
         now = self._sim.clock.now
         saved = self.store.load()
         self._sim.judge.loaded(saved)
