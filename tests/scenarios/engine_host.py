@@ -7,6 +7,7 @@ server starts an engine, as `media/process.py` has it.
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from random import Random
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ class WatchedEngine(FakeEngine):
 
     def __init__(self, watch: Callable[[wire.Command], None]) -> None:
         super().__init__(name="engine")
+        self.on_disk_ms: dict[str, int] = defaultdict(int)
         self._watch = watch
 
     def handle(self, batch: Iterable[wire.Command], now: float) -> None:
@@ -40,6 +42,21 @@ class WatchedEngine(FakeEngine):
         for command in batch:
             self._watch(command)
         super().handle(batch, now)
+
+    def _recording_ended(self, recording: str, reason: wire.RecordingEnd, ms: int, size: int, detail: str = "") -> None:
+        self.on_disk_ms[recording] += ms
+        super()._recording_ended(recording, reason, ms, size, detail)
+
+    def recorded_ms(self, recording: str, now: float) -> int:
+        """What is on disk of a recording, in all its parts."""
+        part = self._recordings.get(recording)
+        return self.on_disk_ms[recording] + (round((now - part.started) * 1000) if part and part.started else 0)
+
+    def die(self, now: float) -> None:
+        """Nothing is left of it but its files."""
+        for recording in self._recordings:
+            self.on_disk_ms[recording] = self.recorded_ms(recording, now)
+        self.crash()
 
     def negotiated(self, leg: str) -> bool:
         return leg in self._legs and self._legs[leg].negotiated
@@ -173,8 +190,6 @@ class EngineHost:
 
     def _start(self, now: float) -> None:
         self._start_at = None
-        if self.lives:
-            self.fake.crash()
         self.fake.running = True
         self.fake.disconnected(now)
         self.alive = True
@@ -186,6 +201,7 @@ class EngineHost:
     def _gone(self) -> None:
         self.alive = False
         self._disconnect()
+        self.fake.die(self._sim.clock.now)
         if self._sim.server.up:
             self._start_at = self._sim.clock.now + self._away_s()
 

@@ -41,6 +41,8 @@ FAREWELL = "farewell to "
 """How the text of a conference's `post_actions` begins, before the id of the call."""
 PUNCTUAL_S = 1.0
 """A timeout is kept to the second."""
+ROUNDED_MS = 10
+"""What the lengths of a recording's parts, each in whole milliseconds, may differ from the sum."""
 GRACE_S = PATIENCE + 10.0
 """Until a phone knows that it was hung up, with most of its packets lost."""
 
@@ -255,6 +257,10 @@ class Judge:
         assert not fake.legs(), f"legs {fake.legs()}"
         assert not fake.rooms(), f"rooms {fake.rooms()}"
         assert not fake.recordings(), f"recordings {fake.recordings()}"
+        for resource in self.rows.values():
+            if isinstance(resource, Recording) and resource.tm_delete == NEVER:
+                lost_ms = abs(resource.duration_ms - fake.on_disk_ms[resource.id])
+                assert lost_ms <= ROUNDED_MS, f"{resource} has {fake.on_disk_ms[resource.id]} ms on disk"
         server = sim.server
         assert server.endpoint.calls == 0, "dialogs are left"
         assert server.switch.live_calls == server.switch.live_conferences == server.switch.live_recordings == 0

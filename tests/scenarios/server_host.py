@@ -91,7 +91,14 @@ class ServerHost:
         self.link = EngineLink(recording_path=lambda recording, part: f"{recording}/{part}.wav", position=position)
         self.endpoint = Endpoint(EndpointConfig(host=ADDRESS[0], port=ADDRESS[1]), self._ids, SECRET)
         self.endpoint.restore(saved.dialogs, now)
-        self.node = Node(self.switch, self.endpoint, self.link, self.store.find)
+        engine = self._sim.engine
+        self.node = Node(
+            self.switch,
+            self.endpoint,
+            self.link,
+            self.store.find,
+            lambda recording: engine.fake.recorded_ms(recording, self._sim.clock.now),
+        )
         self._inbox: list[Input] = []
         self._awake = False
         self.up = True
