@@ -39,11 +39,11 @@ def main() -> int:
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures there as well")
     arguments = parser.parse_args()
     machine.settle()
-    figures = Figures(machine.described(), [])
+    others = machine.load_of_others()
+    figures = Figures(f"{machine.described()}; load before the first run {others:.1f}", [])
     progress = Console(stderr=True)
     if len(machine.CORES) == 1:
         progress.print("One core only: server and generator share it, and every figure suffers.")
-    progress.print(f"Load before the first run: {machine.load_of_others():.1f} (0 is quiet).")
     measured_all = True
     for name, measure in MEASURES.items():
         if arguments.only and name not in arguments.only:

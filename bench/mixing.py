@@ -105,7 +105,7 @@ def capacity(quick: bool) -> Iterator[Figure]:
     """Steps up until a run fails twice, then halves the distance."""
     seconds, steps = (2, STEPS[:1]) if quick else (3, STEPS)
     with tempfile.TemporaryDirectory() as folder, engine(Path(folder)) as (control, pid):
-        held, failed, why, cores = 0, 0, "", 0.0
+        held, failed, why, at_failed, cores = 0, 0, "", "", 0.0
 
         def holds(legs: int) -> bool:
             nonlocal why, cores
@@ -121,15 +121,18 @@ def capacity(quick: bool) -> Iterator[Figure]:
 
         for legs in steps:
             if not holds(legs):
-                failed = legs
+                failed, at_failed = legs, why
                 break
             held = legs
         while failed and not quick and failed - held > FINEST_STEP:
             half = (held + failed) // 2
-            held, failed = (half, failed) if holds(half) else (held, half)
+            if holds(half):
+                held = half
+            else:
+                failed, at_failed = half, why
         if not held:
             raise NotMeasured(f"not even {STEPS[0]} legs: {why}")
-        end = f"at {failed:,}: {why}" if failed else "the search ends here"
+        end = f"at {failed:,}: {at_failed}" if failed else "the search ends here"
         yield Figure(
             group="Capacity",
             what="legs on one core, rooms of 10",
