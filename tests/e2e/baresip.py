@@ -4,15 +4,21 @@ It says a WAV file and writes down what it hears (module `sndfile`); commands an
 """
 
 import asyncio
+import itertools
 import json
+import os
 import shutil
+import socket
 import wave
 from array import array
 from pathlib import Path
 from typing import Any
 
+from serving import is_bound
+
 COMMAND_S = 5.0
 START_S = 10.0
+KINDS = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
 
 CONFIG = """
 poll_method epoll
@@ -42,6 +48,20 @@ ctrl_tcp_listen 127.0.0.1:{control_port}
 
 def is_installed() -> bool:
     return shutil.which("baresip") is not None
+
+
+PORTS = 20
+"""Of one phone: for SIP, for its control, for RTP."""
+_ports = itertools.count(12_000 + os.getpid() % 50 * 100, PORTS)
+
+
+def free_ports() -> int:
+    """The first of `PORTS` that nobody has."""
+    return next(
+        first
+        for first in _ports
+        if not any(is_bound(port, kind) for port in range(first, first + PORTS) for kind in KINDS)
+    )
 
 
 class Baresip:

@@ -13,6 +13,7 @@ TONES = {"ann": 440, "bob": 650, "eve": 910, "joe": 1210}
 """Hz, none a multiple of another."""
 LISTEN_S = 0.4
 """Long enough to tell the tones apart."""
+FAREWELL_S = 1.0
 GAP_MS = 100
 AUDIBLE_DBFS = -40.0
 _WINDOW = RATE_HZ // 50
@@ -83,12 +84,15 @@ class Listening:
 
 @contextlib.asynccontextmanager
 async def humming(*names: str) -> AsyncGenerator[list[Phone]]:
-    """Phones that hum their tone as long as they are in a call."""
+    """Phones that hum their tone as long as they are in a call. In the end they hang up, if a server is there."""
     async with contextlib.AsyncExitStack() as ending:
         phones = [await ending.enter_async_context(Phone(name)) for name in names]
         for phone in phones:
             phone.say(TONES[phone.name])
         yield phones
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_S):
+                await asyncio.gather(*(phone.hang_up() for phone in phones if phone.in_call))
 
 
 async def into_room(server: Serving, conference: str, phones: list[Phone]) -> list[str]:

@@ -19,8 +19,8 @@ KEY = "pk_for_the_tests_only"
 START_S = 15.0
 UNTIL_S = 12.0
 POLL_S = 0.03
-rtp_ranges = itertools.count(40_000, 100)
-phone_ports = itertools.count(18_000, 40)
+rtp_ranges = itertools.count(20_000 + os.getpid() % 50 * 200, 100)
+"""Below the ports that the kernel gives away, and not those of a run beside this one."""
 
 
 def free_port(kind: socket.SocketKind) -> int:
@@ -29,9 +29,9 @@ def free_port(kind: socket.SocketKind) -> int:
         return probe.getsockname()[1]
 
 
-def is_bound(port: int) -> bool:
-    """Whether somebody listens at this UDP port."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+def is_bound(port: int, kind: socket.SocketKind = socket.SOCK_DGRAM) -> bool:
+    """Whether somebody on this machine has this port."""
+    with socket.socket(socket.AF_INET, kind) as probe:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
@@ -137,7 +137,7 @@ class Serving:
             async with asyncio.timeout(UNTIL_S):
                 while True:
                     found = await self.get(path)
-                    if all(want(found[name]) if callable(want) else found[name] == want for name, want in fields.items()):
+                    if all(_is(found[name], want) for name, want in fields.items()):
                         return found
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
@@ -160,6 +160,10 @@ async def serving(data: Path, *options: str, orphan_timeout_s: float = 10.0) -> 
     finally:
         await server.end()
         await server.rest.aclose()
+
+
+def _is(value: Any, want: Any) -> bool:
+    return bool(want(value)) if callable(want) else value == want
 
 
 async def until(true: Callable[[], Any], what: str, timeout_s: float = UNTIL_S) -> None:

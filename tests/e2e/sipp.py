@@ -155,8 +155,8 @@ async def _run(folder: Path, name: str, text: str, port: int, *options: str) -> 
     file.write_text(text)
     errors, messages = file.with_suffix(".errors"), file.with_suffix(".messages")
     process = await asyncio.create_subprocess_exec(
-        "sipp", *options, "-sf", file.name, "-i", "127.0.0.1", "-p", str(port), "-mp", str(free_port(socket.SOCK_DGRAM)),
-        "-m", "1", "-nostdin", "-timeout", f"{RUN_S}s", "-timeout_error",
+        "sipp", *options, "-sf", file.name, "-i", "127.0.0.1", "-p", str(port),
+        "-mp", str(free_port(socket.SOCK_DGRAM)), "-m", "1", "-nostdin", "-timeout", f"{RUN_S}s", "-timeout_error",
         "-trace_err", "-error_file", errors.name, "-trace_msg", "-message_file", messages.name,
         cwd=folder, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip

@@ -126,9 +126,7 @@ async def test_what_is_not_let_in(server: Serving, tmp_path: Path):
         "no such call": (room, [send("BYE", 2).replace("port]>\nCSeq", "port]>;tag=x\nCSeq"), receive(481)]),
         "after BYE there is no call": (room, [*CALL, *BYE, *within("INFO", 91, 481), *within("OPTIONS", 92, 481)]),
     }
-    await asyncio.gather(
-        *(call(tmp_path, name, server.sip, user, steps) for name, (user, steps) in stories.items())
-    )
+    await asyncio.gather(*(call(tmp_path, name, server.sip, user, steps) for name, (user, steps) in stories.items()))
     left = [event["data"]["reason"] for event in await server.events(waiting) if "leaved" in event["type"]]
     assert left == ["hangup"]
     assert await server.metric("plenary_calls") == before

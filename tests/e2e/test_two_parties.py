@@ -28,6 +28,8 @@ async def test_two_are_put_through_and_one_who_leaves_ends_it(server: Serving):
         await asyncio.wait([third], timeout=5)
         assert len((await server.conference(conference))["conferencecall_ids"]) == 2, "there is no room for a third"
 
+        if eve.in_call:
+            await eve.hang_up()
         await bob.hang_up()
         assert await asyncio.wait_for(ann.ended, 5) == "bye"
         ended = await server.until(conference, status="terminated", conferencecall_ids=[])
@@ -52,3 +54,5 @@ async def test_who_waits_alone_may_give_up(server: Serving):
         await eve.call(f"sip:{conference}@{server.sip}")
         await ringing
         await server.until_inside(conference, 2)
+        await eve.hang_up()
+        await bob.ended
