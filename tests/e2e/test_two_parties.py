@@ -41,14 +41,14 @@ async def test_two_are_put_through_and_one_who_leaves_ends_it(server: Serving):
 async def test_who_waits_alone_may_give_up(server: Serving):
     """CANCEL while it rings (RFC 3261 section 9): the conference goes on waiting for two others."""
     conference = (await server.create(type="connect"))["id"]
-    async with Phone("ann") as ann:
-        ringing = ann.dial(f"sip:{conference}@{server.sip}")
+    async with Phone("ann") as ann, Phone("bob") as bob, Phone("eve") as eve:
+        given_up = ann.dial(f"sip:{conference}@{server.sip}")
         await asyncio.wait_for(ann.ringing.wait(), 5)
         await ann.hang_up()
-        await asyncio.wait([ringing], timeout=5)
+        await asyncio.wait([given_up], timeout=5)
         assert not ann.in_call
-    assert (await server.conference(conference))["status"] == "progressing"
-    async with Phone("bob", answers=True) as bob, Phone("eve") as eve:
+        assert (await server.conference(conference))["status"] == "progressing"
+
         ringing = bob.dial(f"sip:{conference}@{server.sip}")
         await asyncio.wait_for(bob.ringing.wait(), 5)
         await eve.call(f"sip:{conference}@{server.sip}")
