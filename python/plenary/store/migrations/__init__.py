@@ -1,14 +1,14 @@
 """From any earlier schema to that of `tables.py`, one file in `versions/` for each step. Never edited once released."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 
 from ..errors import DatabaseTooNew
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 NEWEST = "0001"
 """The revision that `tables.py` describes."""
@@ -21,7 +21,9 @@ def revision_of(connection: sa.Connection) -> str:
     return str(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() or "")
 
 
-def configuration(connection: sa.Connection) -> Config:
+def configuration(connection: sa.Connection) -> "Config":
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.attributes["connection"] = connection
@@ -36,6 +38,11 @@ def upgrade(connection: sa.Connection, path: str) -> None:
     found = revision_of(connection)
     if found == NEWEST:
         return
+    # Alembic takes a fifth of a second to load: only who has something to migrate waits for it.
+    from alembic import command
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
     config = configuration(connection)
     if found:
         try:
