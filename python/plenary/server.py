@@ -51,11 +51,13 @@ ASK_S = 15.0
 COMMIT_RETRY_S = 0.5
 """Pause before a commit that failed (disk full) is tried again. Nothing leaves the server meanwhile."""
 FAREWELL_S = 5.0
-"""How long phones have to confirm that they are hung up when the server ends."""
+"""How long calls and recordings have to end when the server does."""
 READERS = 4
 """Threads that read for the API."""
 STATISTICS_S = 2.0
 """How often the engine is asked for its figures."""
+CONFIRMED_S = 1.0
+"""How long phones have to confirm that they were hung up: one that has vanished never will."""
 FAREWELL_POLL_S = 0.02
 PRUNE_PAUSE_S = 0.05
 """Between two bites, so that calls can be written too."""
@@ -142,12 +144,9 @@ class Server:
     async def stop(self) -> None:
         """Hangs up every call, closes recordings, ends the engine. Conferences are there again at the next start."""
         self._put(events.ServerStopping())
-        deadline = self._clock.now() + FAREWELL_S
         await asyncio.sleep(FAREWELL_POLL_S)
-        while self._clock.now() < deadline and (
-            self.switch.live_calls or self.switch.live_recordings or self.endpoint.calls
-        ):
-            await asyncio.sleep(FAREWELL_POLL_S)
+        await self._until(lambda: not (self.switch.live_calls or self.switch.live_recordings), FAREWELL_S)
+        await self._until(lambda: not self.endpoint.calls, CONFIRMED_S)
         turns, *others = self._tasks
         self._stopping = True
         self._wake.set()
@@ -159,6 +158,12 @@ class Server:
         await asyncio.gather(*others, return_exceptions=True)
         await self.prompts.close()
         await self.engine.stop()
+
+    async def _until(self, true: Callable[[], bool], most_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(most_s):
+                while not true():
+                    await asyncio.sleep(FAREWELL_POLL_S)
 
     async def close(self) -> None:
         """Lets go of sockets, threads and files; after `stop`, and after the API has answered its last request."""
