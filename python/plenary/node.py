@@ -134,6 +134,9 @@ class Node:
                 self._decide(event, now)
 
     def _decide(self, event: events.Event, now: float) -> None:
+        if isinstance(event, events.EngineReady):
+            # Meant for the connection before: the switch is about to say all that this engine has to know.
+            self._for_engine.clear()
         self._perform(self._switch.handle(self._with_what_is_over(event), now), now)
 
     def _with_what_is_over(self, event: events.Event) -> events.Event:

@@ -100,6 +100,22 @@ def test_a_call_recording_that_is_stopped_while_the_engine_dies_has_ended(sim):
     close(sim)
 
 
+def test_what_was_decided_before_an_engine_died_is_not_told_to_the_next_one(sim):
+    """Found by seed 10196: one turn has the request, the end of the engine and the next engine."""
+    room = conference(sim)
+    caller(sim, "ann", room)
+    sim.server.disk_full_until = sim.clock.now + 8.0
+    sim.ask(events.UpdateConference, conference=room.id)
+    sim.run(1.0)
+    sim.ask(events.StartConferenceRecording, conference=room.id)
+    sim.engine.crash()
+    sim.run_until(lambda: sim.engine.alive and sim.clock.now > sim.server.disk_full_until)
+    sim.run(20.0)
+    (recording,) = [row for row in sim.judge.rows.values() if isinstance(row, Recording)]
+    assert (recording.status, recording.end_reason) == ("recording", "")
+    close(sim)
+
+
 def test_a_dead_engine_costs_a_reinvite_and_no_call(sim):
     room = conference(sim)
     calls = [caller(sim, name, room) for name in ("ann", "bob", "eve")]
