@@ -26,6 +26,8 @@ from .story import POST, action
 
 LOOKS_S = 10.0
 """How often it is looked whether somebody is stranded."""
+ORDERLY_S = 5.0
+"""How long a server that was told to end takes its time."""
 CALM_S = 75.0
 """Until every retransmission, recovery and silence of earlier trouble has come to its end."""
 FAREWELL_S = 40.0
@@ -66,6 +68,7 @@ class Life:
         sim.engine.delay_s = 0.001
         sim.server.disk_full_until = 0.0
         sim.server.crash_next = None
+        sim.run(ORDERLY_S)
         sim.run_until(lambda: sim.server.up and sim.server.link.ready and not sim.judge.open_asks, within_s=300.0)
         sim.run(CALM_S)
         with sim.told():
@@ -110,7 +113,7 @@ class Life:
         draw = self.random.random()
         if draw < 0.1:
             server.stop()
-            self.sim.agenda.at(self.sim.clock.now + 5.0, self._ended_orderly)
+            self.sim.agenda.at(self.sim.clock.now + ORDERLY_S, self._ended_orderly)
         elif draw < 0.4:
             server.crash()
             self._start_server_later()
