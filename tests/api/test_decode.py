@@ -69,6 +69,13 @@ def test_depth_is_measured_as_a_parser_would(value: Any):
     assert decode.nested_too_deeply(json.dumps(value).encode()) == (depth(value) > decode.DEPTH_MAX)
 
 
+@pytest.mark.parametrize("tail", [b"", b"\\"], ids=["open", "open behind a backslash"])
+def test_a_string_that_never_ends_is_scanned_once(tail: bytes):
+    """A whole body of it: to look at the rest again behind each quote would take an hour."""
+    assert not decode.nested_too_deeply(b"[]" * 33 + b'\\"' * (decode.BODY_MAX // 2) + tail)
+    assert not decode.nested_too_deeply(b"[]" * 33 + b'"' + b'\\"' * (decode.BODY_MAX // 2) + tail)
+
+
 @given(raw=st.binary(max_size=100))
 def test_any_query_is_read_or_refused(raw: bytes):
     with suppress(Problem):

@@ -26,7 +26,9 @@ QUERY_PARAMETERS_MAX = 16
 
 B = TypeVar("B", bound=msgspec.Struct)
 
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# A string that never ends is one match, too, and nothing is given back: otherwise each quote in it would begin a scan
+# of all the rest.
+_BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _PATH = re.compile(r" - at `(\$.*)`$", re.DOTALL)
 _PATH_STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]|\[\.\.\.\]")
 _MISSING = re.compile(r"^Object missing required field `(.*)`$", re.DOTALL)
