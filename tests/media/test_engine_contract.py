@@ -381,6 +381,13 @@ async def test_stats_count_what_the_engine_holds(engine: Engine, tmp_path: Path)
         assert (stats.engine.legs, stats.engine.rooms, stats.engine.recordings) == (2, 1, 0)
 
 
+async def test_stats_come_after_what_was_asked_for_before(engine: Engine, tmp_path: Path):
+    async with engine(tmp_path) as socket, engine_client(socket) as client:
+        client.send(wire.OpenLeg(leg="ann", sdp=offer()), wire.GetStats(request="q"))
+        stats = await client.expect(wire.Stats, request="q")
+        assert (await client.expect(wire.LegAnswered, leg="ann")).seq < stats.seq
+
+
 async def test_what_is_not_acknowledged_comes_again_in_order_after_a_reconnect(engine: Engine, tmp_path: Path):
     async with engine(tmp_path) as socket:
         async with engine_client(socket) as client:

@@ -327,6 +327,8 @@ impl Control {
             engine.late_ticks += gauges.late_ticks;
             ticks.merge(&gauges.tick);
         }
+        // What was asked for before has come about by now, and is told before the statistics.
+        self.hear_notices();
         engine.legs = legs.len() as u64;
         (engine.tick_us_p50, engine.tick_us_p99) =
             (ticks.quantile_us(0.5), ticks.quantile_us(0.99));
