@@ -202,6 +202,27 @@ async def test_a_closed_leg_is_gone_from_its_room_and_its_plays_end(engine: Engi
         assert await rooms_of_legs(client) == {}
 
 
+async def test_legs_that_come_while_others_go_in_one_batch_are_whole(engine: Engine, tmp_path: Path):
+    """And what the others held is given back: in the end there were more legs than the engine has ports."""
+    legs, rounds = range(15), range(6)
+    async with engine(tmp_path) as socket, engine_client(socket) as client:
+        client.send(wire.OpenRoom(room="hall"))
+        for now in rounds:
+            batch: list[wire.Command] = []
+            for leg in legs:
+                if now > 0:
+                    batch.append(wire.CloseLeg(leg=f"{leg} of {now - 1}"))
+                batch.append(wire.OpenLeg(leg=f"{leg} of {now}", sdp=offer(), room_hint="hall"))
+            client.send(*batch)
+            client.send(*[wire.Join(leg=f"{leg} of {now}", room="hall") for leg in legs])
+            assert await rooms_of_legs(client) == {f"{leg} of {now}": "hall" for leg in legs}
+        kinds = [type(event) for event in client.events]
+        assert kinds.count(wire.LegJoined) == len(legs) * len(rounds)
+        assert kinds.count(wire.LegClosed) == len(legs) * (len(rounds) - 1)
+        assert wire.LegRefused not in kinds
+        assert wire.CommandFailed not in kinds
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -280,6 +280,11 @@ impl Worker {
 
     fn obey(&mut self, order: Order) {
         let now = self.now();
+        // A new leg may get the slot of one that closed in the same batch, whose seat has to be free by then.
+        let seats_one = matches!(order, Order::Open { .. } | Order::Put(_));
+        if seats_one && !self.engine.output().closed.is_empty() {
+            self.deliver();
+        }
         match order {
             Order::Open {
                 leg,
@@ -349,7 +354,8 @@ impl Worker {
             // Without it the leg is deaf, which its inactivity then tells; the system is out of memory.
             drop(self.epoll.add(socket.as_fd(), token(key, port)));
         }
-        self.seats[key.slot()] = Some(Seat { key, leg, sockets });
+        let seat = self.seats[key.slot()].replace(Seat { key, leg, sockets });
+        assert!(seat.is_none(), "two legs have one slot");
     }
 
     fn take(&mut self, leg: &Id) -> Option<Parcel> {
@@ -427,7 +433,10 @@ impl Worker {
     fn deliver(&mut self) {
         let output = self.engine.output();
         for (packet, bytes) in output.packets.iter() {
-            let Some(Some(seat)) = self.seats.get(packet.leg.slot()) else {
+            let seat = self.seats.get(packet.leg.slot());
+            let Some(seat) =
+                seat.and_then(|seat| seat.as_ref().filter(|seat| seat.key == packet.leg))
+            else {
                 continue;
             };
             let socket = match packet.port {
@@ -477,7 +486,7 @@ impl Worker {
             );
         }
         for key in output.closed.drain(..) {
-            if let Some(seat) = self.seats[key.slot()].take() {
+            if let Some(seat) = self.seats[key.slot()].take_if(|seat| seat.key == key) {
                 drop(self.notices.send(Notice::Gone {
                     leg: seat.leg,
                     port: seat.sockets.port,
