@@ -76,6 +76,20 @@ def test_a_string_that_never_ends_is_scanned_once(tail: bytes):
     assert not decode.nested_too_deeply(b"[]" * 33 + b'"' + b'\\"' * (decode.BODY_MAX // 2) + tail)
 
 
+@pytest.mark.parametrize("text", [r"\ud800", r"\udc00", r"\uD83D\u0041", r"\\\ud800 x"])
+def test_half_a_character_is_called_that(text: str):
+    """RFC 8259, section 8.2: a surrogate that stands alone is no character."""
+    with pytest.raises(Problem, match="stands alone") as refused:
+        decode.decode(b'{"type": "%b"}' % text.encode(), "application/json", CREATE, required=True)
+    assert refused.value.kind.code == "invalid_json"
+
+
+@pytest.mark.parametrize("text", [r"\ud83d\ude00", r"\\ud800", "\U0001f600"])
+def test_what_looks_like_half_a_character_and_is_none_is_not_blamed(text: str):
+    with pytest.raises(Problem, match="truncated"):
+        decode.decode(b'{"name": "%b"' % text.encode(), "application/json", CREATE, required=True)
+
+
 @given(raw=st.binary(max_size=100))
 def test_any_query_is_read_or_refused(raw: bytes):
     with suppress(Problem):

@@ -29,6 +29,7 @@ B = TypeVar("B", bound=msgspec.Struct)
 # A string that never ends is one match, too, and nothing is given back: otherwise each quote in it would begin a scan
 # of all the rest.
 _BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_HALF_CHARACTER = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]|(?P<half>u[dD][89a-fA-F])|.)", re.DOTALL)
 _PATH = re.compile(r" - at `(\$.*)`$", re.DOTALL)
 _PATH_STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]|\[\.\.\.\]")
 _MISSING = re.compile(r"^Object missing required field `(.*)`$", re.DOTALL)
@@ -56,7 +57,12 @@ def decode(raw: bytes, content_type: str, decoder: msgspec.json.Decoder[B], *, r
     except msgspec.ValidationError as error:
         raise of_validation(str(error), decoder.type) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        if isinstance(error, UnicodeDecodeError):
+            reason = "it is not UTF-8"
+        elif any(match["half"] for match in _HALF_CHARACTER.finditer(raw)):
+            reason = "a \\uD800 to \\uDFFF stands alone, and only two of them, the right way round, are a character"
+        else:
+            reason = str(error)
         raise Problem("invalid_json", f"The body is no valid JSON: {reason}.", pointer="") from None
 
 
