@@ -223,6 +223,7 @@ def test_a_bye_in_flight_is_sent_again_after_a_restart():
 def test_a_refusal_is_sent_again_after_a_restart_until_its_ack():
     bench = Bench()
     bench.take(bench.invite(branch="z9hG4bKone"))
+    bench.do("ring", bench.told(Invited).call)
     (busy,) = bench.do("refuse", bench.told(Invited).call, 486, "")
     assert shown(bench.restart()) == ["486 INVITE"]
     bench.take(bench.within("ACK", busy, 1, branch="z9hG4bKone", uri="sip:room@10.0.0.2"))

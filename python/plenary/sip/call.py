@@ -119,8 +119,7 @@ class Call:
 
     def refuse(self, status: int, reason: str, now: float) -> None:
         """A final response of 300 or more to the peer's first INVITE."""
-        self._first_served("refuse").refuse(status, reason, now)
-        self.end("refused", now)
+        self._turn_away(self._first_served("refuse"), status, reason, now)
 
     def hang_up(self, reason: str, now: float) -> None:
         """Ends the call, whatever its phase."""
@@ -128,8 +127,7 @@ class Call:
             self.farewell = (("Reason", f"SIP;cause=200;text={quote(reason)}"),)
         match self.phase:
             case Phase.INCOMING:
-                self._first_served("hang_up").refuse(480, None, now, self.farewell)
-                self.end("refused", now)
+                self._turn_away(self._first_served("hang_up"), 480, None, now)
             case Phase.OUTGOING:
                 assert self.sent is not None
                 self.sent.cancel(now)
@@ -282,7 +280,7 @@ class Call:
     def end(self, reason: EndReason, now: float) -> None:
         """Tells that the call is over; what is left is between us and the peer."""
         assert self.phase is not Phase.ENDING
-        self.phase = Phase.ENDING
+        self._enter_ending()
         self.waiting = None
         for timer in (Timer.OFFER_RETRY, Timer.SESSION, Timer.OFFER_WAIT):
             self.stack.timers.stop(self, timer)
@@ -339,7 +337,7 @@ class Call:
         if self.phase is Phase.ENDING:
             self.settle()
         elif self.phase is Phase.OUTGOING:
-            self.phase = Phase.ENDING
+            self._enter_ending()
             self.tell(Refused(self.id, status, readable(reason)))
             self.settle()
         elif status in (408, 481):  # the peer has no such dialog, or is no more (section 12.2.1.2)
@@ -514,6 +512,20 @@ class Call:
             self.leave("ack_timeout", now)
         elif self.bye_owed:
             self._send_bye(now)
+
+    def _turn_away(self, served: ServedInvite, status: int, reason: str | None, now: float) -> None:
+        """Refuses the first INVITE. A peer that has heard nothing yet repeats it until it has an answer, to whomever
+        is there then: its call is forgotten at once, and only the transaction waits for the ACK."""
+        is_unheard = served.transaction.message is None
+        served.refuse(status, reason, now, self.farewell)
+        if is_unheard:
+            served.settle()
+            self.stack.transactions.disown(served.transaction)
+        self.end("refused", now)
+
+    def _enter_ending(self) -> None:
+        self.phase = Phase.ENDING
+        self.stack.ending.add(self.id)
 
     def _first_served(self, verb: str) -> ServedInvite:
         if self.phase is not Phase.INCOMING or self.served is None:

@@ -27,6 +27,10 @@ PROVISIONAL_EVERY: Final = 60.0
 MAX_TRANSACTIONS: Final = 16_384
 """Transactions at once: about 60 MB at worst, and 500 new ones a second at 32 s each. Then 503."""
 
+MAX_TURNED_AWAY: Final = 2_048
+"""Transactions that only wait for the ACK of a refused stranger, about 4 KB each; the oldest go first. A phone whose
+transaction went repeats its INVITE, and is refused anew."""
+
 MAX_FORKS: Final = 8
 """Phones that may ring for one call of ours and be told apart; the 2xx of any other is still ended by BYE."""
 

@@ -95,8 +95,15 @@ class Endpoint:
         A call is kept beyond its `Ended` for as long as the peer may need an answer.
         """
         dirty, self._stack.dirty = self._stack.dirty, {}
-        changed = {handle: None if call.phase is Phase.GONE else snapshot.save(call) for handle, call in dirty.items()}
-        changed.update(dict.fromkeys(_drain(self._unreadable)))
+        saved = self._stack.saved
+        changed: dict[str, bytes | None] = dict.fromkeys(_drain(self._unreadable))
+        for handle, call in dirty.items():
+            if call.phase is not Phase.GONE:
+                changed[handle] = snapshot.save(call)
+                saved.add(handle)
+            elif handle in saved:  # of one that came and went since the last time nobody knows
+                changed[handle] = None
+                saved.remove(handle)
         return changed
 
     def restore(self, saved: Iterable[tuple[str, bytes]], now: float) -> None:
@@ -219,7 +226,7 @@ class Endpoint:
             raise Refusal(416)
         if (uri.param("transport") or "udp").lower() != "udp":
             raise Refusal(503, "Transport Not Supported")
-        if len(self._stack.calls) >= self._config.max_calls or not self._stack.transactions.has_room():
+        if not self._stack.has_room():
             raise Refusal(503)
         return uri
 
@@ -293,7 +300,7 @@ class Endpoint:
         screening.check_body(request)
         screening.check_accept(request)
         screening.check_contact(request)
-        if len(self._stack.calls) >= self._config.max_calls or not self._stack.transactions.has_room():
+        if not self._stack.has_room():
             raise Refusal(503, headers=(("Retry-After", RETRY_AFTER),))
         username = None if self._config.anonymous else self._authenticate(request, now)
         self._begin(key, invite_key, request, source, username, now)

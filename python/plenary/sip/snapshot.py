@@ -143,6 +143,9 @@ def load(stack: Stack, handle: str, data: bytes, now: float) -> None:
     call.session_timer.interval_s = saved.session_s
     call.farewell = tuple(saved.farewell)
     stack.add(call)
+    stack.saved.add(handle)
+    if call.phase is Phase.ENDING:
+        stack.ending.add(handle)
     if saved.invite_cseq is not None:
         call.invite_key = (call.dialog.call_id, call.dialog.remote_tag or "", saved.invite_cseq)
         stack.invites[call.invite_key] = call

@@ -41,6 +41,8 @@ class Stack:
         self.dialogs: dict[tuple[str, str], Call] = {}
         self.invites: dict[tuple[str, str, int], Call] = {}
         self.dirty: dict[str, Call] = {}
+        self.saved: set[str] = set()  # calls whose snapshot has been handed out
+        self.ending: set[str] = set()  # calls that are over for the server, and not yet for the peer
         self._ended: dict[str, None] = {}
         self._key = hashlib.blake2s(secret).digest()
         self._hostport = join_hostport(config.advertised_host, config.port)
@@ -70,10 +72,18 @@ class Stack:
         self.calls[call.id] = call
         self.dialogs[(call.dialog.call_id, call.dialog.local_tag)] = call
 
+    def has_room(self) -> bool:
+        """Whether one more call fits. Those that are over take no place, until there are as many of them."""
+        most = self.config.max_calls
+        if len(self.calls) - len(self.ending) >= most or len(self.calls) >= 2 * most:
+            return False
+        return self.transactions.has_room()
+
     def remove(self, call: Call) -> None:
         """Forgets a call, but for its handle."""
         self.timers.stop_all(call)
         self.calls.pop(call.id, None)
+        self.ending.discard(call.id)
         self.dialogs.pop((call.dialog.call_id, call.dialog.local_tag), None)
         if call.invite_key is not None and self.invites.get(call.invite_key) is call:
             del self.invites[call.invite_key]

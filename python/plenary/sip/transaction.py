@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from plenary.sip.config import (
     DEFAULT_PORT,
     MAX_TRANSACTIONS,
+    MAX_TURNED_AWAY,
     PATIENCE,
     T1,
     T2,
@@ -278,6 +279,7 @@ class Transactions:
         self._outbox = outbox
         self._clients: dict[ServerKey, Transaction] = {}
         self._servers: dict[ServerKey, Transaction] = {}
+        self._disowned: dict[ServerKey, Transaction] = {}  # a part of the servers, oldest first
 
     def __len__(self) -> int:
         return len(self._clients) + len(self._servers)
@@ -345,9 +347,19 @@ class Transactions:
         assert step in TRANSITIONS[transaction.kind].get(transaction.state, {}), f"{step} in {transaction!r}"
         self._take(transaction, step, now, response)
 
+    def disown(self, transaction: Transaction) -> None:
+        """Nobody cares any more for a refused INVITE: its transaction may be the first to go."""
+        transaction.owner = None
+        self._disowned[transaction.key] = transaction
+        if len(self._disowned) > MAX_TURNED_AWAY:
+            self.forget(next(iter(self._disowned.values())))
+
     def has_room(self) -> bool:
         """Whether one more fits, if need be in place of one of the oldest that only absorb repetitions."""
         if len(self) < MAX_TRANSACTIONS:
+            return True
+        if self._disowned:
+            self.forget(next(iter(self._disowned.values())))
             return True
         for transaction in islice(self._servers.values(), _EVICTION_SCAN):
             if transaction.state in (ACC, COM, CON):
@@ -436,6 +448,7 @@ class Transactions:
             self._timers.stop_all(transaction)
             table = self._clients if transaction.kind in _CLIENT else self._servers
             del table[transaction.key]
+            self._disowned.pop(transaction.key, None)
             return
         for timer in before.difference(RUNNING[transaction.kind][state]):
             self._timers.stop(transaction, timer)
