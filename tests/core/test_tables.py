@@ -13,6 +13,7 @@ from plenary.core import events as e
 from plenary.core.actions import ACTIONS, check_actions
 from plenary.core.errors import Invalid
 from plenary.core.ids import NEVER, stamp
+from plenary.core.limits import SUBSTITUTED_MAX, VARIABLE_NAME_MAX
 from plenary.core.resources import (
     Action,
     Address,
@@ -226,6 +227,21 @@ def test_substitution_keeps_the_shape_and_puts_values_in_as_they_are(value, text
     assert put_in["v"] == f"<{text}>"
     if "${" not in repr(value):
         assert put_in["k"] == value
+
+
+@pytest.mark.parametrize("text", ["${", "${a", "${a{"])
+def test_what_never_becomes_a_reference_is_read_once(text: str):
+    """A megabyte of it: to look for the end of each up to the end of all would take hours."""
+    long = text * (1_000_000 // len(text))
+    assert substitute({"value": long[:SUBSTITUTED_MAX]}, {}) == {"value": long[:SUBSTITUTED_MAX]}
+    with pytest.raises(Invalid):
+        substitute({"value": long}, {})
+
+
+def test_a_name_is_bounded_and_has_no_braces():
+    name = "n" * VARIABLE_NAME_MAX
+    text = "${" + name + "} ${" + name + "x} ${a{name}} ${}"
+    assert substitute(text, {name: "v", "a{name": "w"}) == "v ${" + name + "x} ${a{name}} ${}"
 
 
 @given(st.floats(0, 4e9))

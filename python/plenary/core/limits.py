@@ -32,6 +32,12 @@ URL_MAX = 2_048
 BRANCHES_MAX = 100
 """Entries in `branch.target_ids`."""
 
+BRANCH_VALUE_MAX = 255
+"""Characters of a value in `branch.target_ids`: more than the digits that can be collected."""
+
+REFERENCE_MAX = 1_024
+"""Characters of an id, a key or a language that is put together from variables: a few names of theirs."""
+
 WAIT_MAX_MS = 86_400_000
 """A day: no call lasts longer, so no step does."""
 

@@ -12,7 +12,8 @@ from .limits import (
     VARIABLES_MAX,
 )
 
-_REFERENCE = re.compile(r"\$\{(.*?)\}", re.DOTALL)
+# Nothing in a name begins another reference, and its length is bounded: no text takes longer than its length to read.
+_REFERENCE = re.compile(rf"\$\{{([^{{}}]{{1,{VARIABLE_NAME_MAX}}})\}}")
 
 DIGITS = "voipbin.call.digits"
 
@@ -20,6 +21,11 @@ DIGITS = "voipbin.call.digits"
 def has_reference(text: str) -> bool:
     """True if `text` depends on variables, so that it can be checked only when it is used."""
     return "${" in text
+
+
+def is_name(text: str) -> bool:
+    """True for what can be the name of a variable."""
+    return 0 < len(text) <= VARIABLE_NAME_MAX and "{" not in text and "}" not in text
 
 
 def substitute(value: Any, variables: dict[str, str]) -> Any:
@@ -50,8 +56,8 @@ def substitute(value: Any, variables: dict[str, str]) -> Any:
 
 def assign(variables: dict[str, str], name: str, value: str) -> None:
     """Sets a variable. Raises `Invalid` at the limits, and changes nothing."""
-    if not 0 < len(name) <= VARIABLE_NAME_MAX:
-        raise Invalid("bad_variable", f"A variable's name has 1 to {VARIABLE_NAME_MAX} characters.")
+    if not is_name(name):
+        raise Invalid("bad_variable", f"A variable's name has 1 to {VARIABLE_NAME_MAX} characters, no braces.")
     if len(value) > VARIABLE_VALUE_MAX:
         raise Invalid("bad_variable", f"A variable's value has at most {VARIABLE_VALUE_MAX} characters.")
     if name not in variables and len(variables) >= VARIABLES_MAX:

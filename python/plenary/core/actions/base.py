@@ -13,6 +13,8 @@ import msgspec
 
 from ..commands import Tone
 from ..events import Event
+from ..limits import REFERENCE_MAX
+from ..variables import has_reference
 
 
 class Wait(msgspec.Struct, frozen=True):
@@ -54,6 +56,15 @@ class BadOption(Exception):
         super().__init__(detail)
         self.field = field
         """JSON pointer within the option, without the leading slash."""
+
+
+def is_reference(field: str, text: str) -> bool:
+    """True for what depends on variables: only when it is used can it be looked at. Raises `BadOption` if too long."""
+    if not has_reference(text):
+        return False
+    if len(text) > REFERENCE_MAX:
+        raise BadOption(field, f"At most {REFERENCE_MAX} characters.")
+    return True
 
 
 class Option(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,8 +6,7 @@ from ..commands import Tone
 from ..events import Event, PlayEnded
 from ..ids import ZERO_ID
 from ..routing import is_alias, is_id
-from ..variables import has_reference
-from .base import WAIT, BadOption, Option, Outcome, Running, Seat
+from .base import WAIT, BadOption, Option, Outcome, Running, Seat, is_reference
 
 JOIN_WAIT_S = 60.0
 """A participant who is not in the mix so long after he was let in has no media: longer than a phone may take to
@@ -25,7 +24,7 @@ class ConferenceJoinOption(Option, frozen=True, kw_only=True):
     """An id or an alias."""
 
     def check(self) -> None:
-        if has_reference(self.conference_id):
+        if is_reference("conference_id", self.conference_id):
             return
         if self.conference_id == ZERO_ID or not (is_id(self.conference_id) or is_alias(self.conference_id)):
             raise BadOption("conference_id", "Which conference? Its id, or one of its aliases.")

@@ -10,14 +10,14 @@ import msgspec
 
 from ..errors import Invalid
 from ..ids import ZERO_ID
-from ..limits import BRANCHES_MAX, LOOP_MAX, VARIABLE_NAME_MAX, VARIABLE_VALUE_MAX
+from ..limits import BRANCH_VALUE_MAX, BRANCHES_MAX, LOOP_MAX, VARIABLE_NAME_MAX, VARIABLE_VALUE_MAX
 from ..routing import is_id
-from ..variables import DIGITS, assign, has_reference
-from .base import DONE, BadOption, Failed, Jump, Option, Outcome, Running, Seat
+from ..variables import DIGITS, assign, is_name
+from .base import DONE, BadOption, Failed, Jump, Option, Outcome, Running, Seat, is_reference
 
 
 def check_target(field: str, target: str, *, required: bool) -> None:
-    if has_reference(target):
+    if is_reference(field, target):
         return
     if not is_id(target):
         raise BadOption(field, "The id of an action is a UUID.")
@@ -37,6 +37,9 @@ class ConditionVariableOption(Option, frozen=True, kw_only=True):
     """Where to go if it does not hold."""
 
     def check(self) -> None:
+        for field, text in (("variable", self.variable), ("value_string", self.value_string)):
+            if len(text) > VARIABLE_VALUE_MAX:
+                raise BadOption(field, f"At most {VARIABLE_VALUE_MAX} characters.")
         check_target("false_target_id", self.false_target_id, required=True)
 
 
@@ -79,10 +82,14 @@ class BranchOption(Option, frozen=True, kw_only=True):
     """Value -> where to go."""
 
     def check(self) -> None:
+        if len(self.variable) > VARIABLE_NAME_MAX:
+            raise BadOption("variable", f"At most {VARIABLE_NAME_MAX} characters.")
         check_target("default_target_id", self.default_target_id, required=False)
         if len(self.target_ids) > BRANCHES_MAX:
             raise BadOption("target_ids", f"At most {BRANCHES_MAX} targets.")
         for value, target in self.target_ids.items():
+            if len(value) > BRANCH_VALUE_MAX:
+                raise BadOption("target_ids", f"A value has at most {BRANCH_VALUE_MAX} characters.")
             check_target("target_ids/" + value.replace("~", "~0").replace("/", "~1"), target, required=True)
 
 
@@ -122,8 +129,8 @@ class VariableSetOption(Option, frozen=True, kw_only=True):
     value: str
 
     def check(self) -> None:
-        if not 0 < len(self.key) <= VARIABLE_NAME_MAX:
-            raise BadOption("key", f"1 to {VARIABLE_NAME_MAX} characters.")
+        if not is_reference("key", self.key) and not is_name(self.key):
+            raise BadOption("key", f"1 to {VARIABLE_NAME_MAX} characters, no braces.")
         if len(self.value) > VARIABLE_VALUE_MAX:
             raise BadOption("value", f"At most {VARIABLE_VALUE_MAX} characters.")
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..events import DigitPressed, Event
-from ..limits import DIGITS_MAX, WAIT_MAX_MS
-from ..variables import DIGITS, has_reference
-from .base import DONE, WAIT, BadOption, Option, Outcome, Running, Seat
+from ..limits import DIGITS_MAX, REFERENCE_MAX, WAIT_MAX_MS
+from ..variables import DIGITS
+from .base import DONE, WAIT, BadOption, Option, Outcome, Running, Seat, is_reference
 
 KEYS = "0123456789*#ABCD"
 
@@ -42,8 +42,10 @@ class DigitsReceiveOption(Option, frozen=True, kw_only=True):
             raise BadOption("duration", f"0 to {WAIT_MAX_MS} milliseconds.")
         if not 0 <= self.length <= DIGITS_MAX:
             raise BadOption("length", f"0 to {DIGITS_MAX} digits.")
-        if not has_reference(self.key) and any(key not in KEYS for key in self.key):
+        if not is_reference("key", self.key) and not set(self.key) <= set(KEYS):
             raise BadOption("key", f"Keys are {KEYS}.")
+        if len(self.key) > REFERENCE_MAX:
+            raise BadOption("key", f"At most {REFERENCE_MAX} characters.")
 
 
 class DigitsReceive(Running, tag="digits_receive", kw_only=True):
