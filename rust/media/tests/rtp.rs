@@ -379,10 +379,11 @@ fn latch() -> Latch {
     Latch::new(addr(SIGNALLED), addr("192.0.2.1:4001"))
 }
 
-/// How many of `count` packets in sequence from an address are let in.
+/// How many of `count` packets in sequence, one every 20 ms beginning at `at`, from an address are let in.
 fn admitted(latch: &mut Latch, source: &str, first_seq: u16, count: u16, at: Duration) -> usize {
+    let due = |n: u16| at + ms(20) * u32::from(n);
     (0..count)
-        .filter(|n| latch.admit(addr(source), &header(first_seq + n, 0, 1), at))
+        .filter(|n| latch.admit(addr(source), &header(first_seq + n, 0, 1), due(*n)))
         .count()
 }
 
@@ -423,12 +424,69 @@ fn the_signalled_address_takes_a_learned_one_s_place_and_keeps_it() {
 fn packets_out_of_sequence_or_too_slow_teach_nothing() {
     let mut latch = latch();
     for n in 0..1_000_u16 {
-        assert!(!latch.admit(addr(ATTACKER), &header(n.wrapping_mul(7_919), 0, 1), ms(0)));
-        assert!(!latch.admit(addr(ATTACKER), &header(n, 0, u32::from(n)), ms(0)));
+        let now = ms(20) * u32::from(n);
+        assert!(!latch.admit(addr(ATTACKER), &header(n.wrapping_mul(7_919), 0, 1), now));
+        assert!(!latch.admit(addr(ATTACKER), &header(n, 0, u32::from(n)), now));
     }
     let slow = |n: u16| Duration::from_secs(u64::from(n) * 3);
     assert!((0..100).all(|n| !latch.admit(addr(BEHIND_NAT), &header(n, 0, 1), slow(n))));
     assert_eq!(latch.destination(), addr(SIGNALLED));
+}
+
+#[test]
+fn a_burst_teaches_nothing_until_it_has_lasted_as_long_as_a_peer_s_packets() {
+    let mut latch = latch();
+    let micros = |n: u16| Duration::from_micros(u64::from(n) * 250);
+    assert!((0..160).all(|n| !latch.admit(addr(ATTACKER), &header(n, 0, 1), micros(n))));
+    assert_eq!(latch.destination(), addr(SIGNALLED));
+    assert_eq!(admitted(&mut latch, BEHIND_NAT, 0, 10, ms(0)), 7);
+    assert_eq!(latch.destination(), addr(BEHIND_NAT));
+    assert_eq!(admitted(&mut latch, ATTACKER, 160, 100, ms(200)), 0);
+}
+
+#[test]
+fn strangers_who_get_nowhere_make_place_for_the_peer() {
+    let strangers = [
+        "203.0.113.1:1",
+        "203.0.113.2:1",
+        "203.0.113.3:1",
+        "203.0.113.4:1",
+    ]
+    .map(addr);
+    // How often each of them sends, and the numbers that it gives its packets.
+    type Numbers = fn(u16) -> u16;
+    let cases: [(&str, u64, Numbers); 3] = [
+        ("one packet a second", 1_000, |n| n * 2),
+        ("a number left out each time", 20, |n| n * 2),
+        (
+            "a sequence broken off each time before it is long enough",
+            20,
+            |n| n + n / 3,
+        ),
+    ];
+    for (name, every, seq) in cases {
+        let mut latch = latch();
+        let mut learned = None;
+        for now in 0..2_000_u64 {
+            if now % every == 0 {
+                let n = (now / every) as u16;
+                for stranger in strangers {
+                    assert!(
+                        !latch.admit(stranger, &header(seq(n), 0, 1), ms(now)),
+                        "{name}"
+                    );
+                }
+            }
+            // The peer begins to send when all the places are taken.
+            if now % 20 == 7
+                && latch.admit(addr(BEHIND_NAT), &header((now / 20) as u16, 0, 1), ms(now))
+            {
+                learned.get_or_insert(now);
+            }
+        }
+        assert!(learned.is_some_and(|at| at < 1_000), "{name}: {learned:?}");
+        assert_eq!(latch.destination(), addr(BEHIND_NAT), "{name}");
+    }
 }
 
 #[test]
@@ -441,7 +499,7 @@ fn a_spray_from_many_addresses_does_not_keep_the_peer_out_for_long() {
             ms(0)
         ));
     }
-    assert_eq!(admitted(&mut latch, BEHIND_NAT, 0, 50, ms(5_001)), 47);
+    assert_eq!(admitted(&mut latch, BEHIND_NAT, 0, 50, ms(201)), 47);
 }
 
 #[test]

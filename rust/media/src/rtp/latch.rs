@@ -5,14 +5,16 @@
 //!
 //! ```text
 //! state      packet from the signalled address   packet from another address
-//! Learning   locks on it, at once                 dropped, until one address and SSRC has sent 4 in sequence
-//!                                                 within 5 s, while nothing came from the signalled one: locks on it
+//! Learning   locks on it, at once                 dropped, until one address and SSRC has sent 4 or more in sequence
+//!                                                 over 40 ms to 5 s, while nothing came from the signalled one:
+//!                                                 locks on it
 //! Learned    locks on it: SDP is worth more       dropped, unless it is the learned one
 //! Signalled  accepted                             dropped, for ever
 //! ```
 //!
 //! We send to the signalled address until something else is learned. Only SDP starts the learning anew, by naming
-//! another address. An attacker thus gets at most nothing in once a packet of the peer has come, and is never sent to.
+//! another address. The 40 ms keep a burst that a stranger throws at the port from being quicker than any peer, and few
+//! addresses are learned at one time, so that the state is bounded: one that gets nowhere makes place. An attacker thus gets at most nothing in once a packet of the peer has come, and is never sent to.
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -26,8 +28,14 @@ pub const LEARN_PACKETS: u8 = 4;
 /// Time in which it needs them.
 pub const LEARN_WINDOW: Duration = Duration::from_secs(5);
 
+/// Time over which they are spread at least: four packets of a peer, 20 ms each, take 60 ms less what jitter takes.
+pub const LEARN_SPREAD: Duration = Duration::from_millis(40);
+
 /// Addresses that may be learned at one time; further ones are dropped until one of these has had its time.
 const CANDIDATES_MAX: usize = 4;
+
+/// Time without progress after which an address makes place for another: a few packets of 60 ms, the longest usual.
+const CANDIDATE_PATIENCE: Duration = Duration::from_millis(200);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -42,7 +50,51 @@ struct Candidate {
     ssrc: Ssrc,
     expected: SeqNo,
     in_sequence: u8,
+    /// When the first of these came.
     since: Duration,
+    /// The longest sequence so far, up to `LEARN_PACKETS`: only a longer one is progress, or strangers could stay as
+    /// long as they like.
+    longest: u8,
+    progressed: Duration,
+}
+
+impl Candidate {
+    fn new(source: SocketAddr, header: &Header, now: Duration) -> Candidate {
+        Candidate {
+            source,
+            ssrc: header.ssrc,
+            expected: header.seq.next(),
+            in_sequence: 1,
+            since: now,
+            longest: 1,
+            progressed: now,
+        }
+    }
+
+    /// Takes the next packet of this address; true once it has sent what a peer sends.
+    fn hear(&mut self, header: &Header, now: Duration) -> bool {
+        let lasted = now.saturating_sub(self.since);
+        if lasted > LEARN_WINDOW || self.ssrc != header.ssrc || self.expected != header.seq {
+            let Candidate {
+                longest,
+                progressed,
+                ..
+            } = *self;
+            *self = Candidate {
+                longest,
+                progressed,
+                ..Candidate::new(self.source, header, now)
+            };
+            return false;
+        }
+        self.expected = header.seq.next();
+        self.in_sequence = LEARN_PACKETS.min(self.in_sequence + 1);
+        if self.in_sequence > self.longest {
+            self.longest = self.in_sequence;
+            self.progressed = now;
+        }
+        self.in_sequence == LEARN_PACKETS && lasted >= LEARN_SPREAD
+    }
 }
 
 /// The address of one leg's peer: one owner for the question who may speak and who is spoken to.
@@ -153,36 +205,23 @@ impl Latch {
     }
 
     fn learn(&mut self, source: SocketAddr, header: &Header, now: Duration) -> bool {
-        let fresh = Candidate {
-            source,
-            ssrc: header.ssrc,
-            expected: header.seq.next(),
-            in_sequence: 1,
-            since: now,
-        };
-        let known = |slot: &&mut Option<Candidate>| {
-            slot.is_some_and(|candidate| candidate.source == source)
-        };
-        if let Some(Some(candidate)) = self.candidates.iter_mut().find(known) {
-            let timely = now.saturating_sub(candidate.since) <= LEARN_WINDOW;
-            if !timely || candidate.ssrc != header.ssrc || candidate.expected != header.seq {
-                *candidate = fresh;
-                return false;
+        let mut candidates = self.candidates.iter_mut().flatten();
+        if let Some(candidate) = candidates.find(|candidate| candidate.source == source) {
+            let learned = candidate.hear(header, now);
+            if learned {
+                self.state = State::Learned(source);
+                self.candidates = [None; CANDIDATES_MAX];
             }
-            candidate.in_sequence += 1;
-            candidate.expected = header.seq.next();
-            if candidate.in_sequence < LEARN_PACKETS {
-                return false;
-            }
-            self.state = State::Learned(source);
-            self.candidates = [None; CANDIDATES_MAX];
-            return true;
+            return learned;
         }
-        let over = |slot: &&mut Option<Candidate>| {
-            slot.is_none_or(|candidate| now.saturating_sub(candidate.since) > LEARN_WINDOW)
-        };
-        if let Some(slot) = self.candidates.iter_mut().find(over) {
-            *slot = Some(fresh);
+        // A free place comes first in this order, then the one of whom progress was seen longest ago.
+        let progressed = |slot: &&mut Option<Candidate>| slot.map(|candidate| candidate.progressed);
+        if let Some(slot) = self.candidates.iter_mut().min_by_key(progressed)
+            && slot.is_none_or(|candidate| {
+                now.saturating_sub(candidate.progressed) > CANDIDATE_PATIENCE
+            })
+        {
+            *slot = Some(Candidate::new(source, header, now));
         }
         false
     }
