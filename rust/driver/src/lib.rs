@@ -75,7 +75,8 @@ pub fn run(options: &Options) -> io::Result<()> {
         )));
     }
     let (first, last) = options.rtp_ports;
-    let ports = Ports::new(options.rtp_address, first, last).ok_or_else(|| {
+    let start = u16::from_be_bytes(sys::entropy());
+    let ports = Ports::new(options.rtp_address, first, last, start).ok_or_else(|| {
         io::Error::other(format!(
             "{first}-{last} holds no even port and the odd one above it"
         ))

@@ -7,9 +7,6 @@ use std::os::fd::AsFd;
 
 use crate::sys;
 
-/// Pairs tried before giving up when other programs hold ports of the range.
-const ATTEMPTS: usize = 64;
-
 /// A leg's two sockets, open for as long as the leg is.
 #[derive(Debug)]
 pub struct Sockets {
@@ -26,29 +23,30 @@ pub struct Ports {
     first: u16,
     pairs: u16,
     /// Pairs are given out in turn, so that a port rests as long as possible before it is used again: what
-    /// still comes for its last leg then meets nobody.
+    /// still comes for its last leg then meets nobody. Where they begin is for the caller to say: at another pair in
+    /// each process, so that two of them on one range, or one that is started anew, don't meet at the lowest.
     next: u16,
     taken: HashSet<u16>,
 }
 
 impl Ports {
-    /// The pairs that lie whole in `first..=last`; `None` if there is no such one.
-    pub fn new(address: IpAddr, first: u16, last: u16) -> Option<Ports> {
+    /// The pairs that lie whole in `first..=last`, of which the one of number `start` (modulo their number) is given
+    /// out first; `None` if there is none.
+    pub fn new(address: IpAddr, first: u16, last: u16, start: u16) -> Option<Ports> {
         let first = first.max(2).checked_add(first & 1)?;
         let pairs = u16::try_from((u32::from(last) + 1).checked_sub(u32::from(first))? / 2).ok()?;
         (pairs > 0).then(|| Ports {
             address,
             first,
             pairs,
-            next: 0,
+            next: start % pairs,
             taken: HashSet::new(),
         })
     }
 
-    /// Binds the next free pair; an error is a sentence.
+    /// Binds the next free pair; other programs may hold all but one. An error is a sentence.
     pub fn open(&mut self) -> Result<Sockets, String> {
         let mut failure = None;
-        let mut attempts = 0;
         for _ in 0..self.pairs {
             let port = self.first + 2 * self.next;
             self.next = (self.next + 1) % self.pairs;
@@ -62,14 +60,11 @@ impl Ports {
                 }
                 Err(error) => failure = Some(error),
             }
-            attempts += 1;
-            if attempts == ATTEMPTS {
-                break;
-            }
         }
+        let (first, last) = (self.first, self.first + (2 * self.pairs - 1));
         Err(match failure {
-            Some(error) => format!("no RTP port of the range can be opened: {error}"),
-            None => format!("all {} pairs of RTP ports are in use", self.pairs),
+            Some(error) => format!("no RTP port of {first}-{last} can be opened: {error}"),
+            None => format!("all RTP ports of {first}-{last} are in use by other legs"),
         })
     }
 
@@ -102,7 +97,8 @@ mod tests {
 
     #[test]
     fn a_range_holds_only_whole_pairs() {
-        let pairs = |first, last| Ports::new(LOOPBACK, first, last).map_or(0, |ports| ports.pairs);
+        let pairs =
+            |first, last| Ports::new(LOOPBACK, first, last, 0).map_or(0, |ports| ports.pairs);
         let cases = [
             ((10_000, 10_001), 1),
             ((10_001, 10_002), 0),
@@ -118,7 +114,7 @@ mod tests {
 
     #[test]
     fn pairs_are_even_and_odd_and_run_out_with_a_sentence() {
-        let mut ports = Ports::new(LOOPBACK, 47_300, 47_303).expect("a range");
+        let mut ports = Ports::new(LOOPBACK, 47_300, 47_303, 0).expect("a range");
         let (first, second) = (ports.open().expect("a pair"), ports.open().expect("a pair"));
         assert_eq!((first.port, second.port), (47_300, 47_302));
         assert_eq!(first.rtcp.local_addr().expect("bound").port(), 47_301);
@@ -126,5 +122,31 @@ mod tests {
         drop(first);
         ports.close(47_300);
         assert_eq!(ports.open().expect("free again").port, 47_300);
+    }
+    #[test]
+    fn the_range_is_gone_through_once_from_where_it_is_told_to_begin() {
+        let given = |start| {
+            let mut ports = Ports::new(LOOPBACK, 47_304, 47_309, start).expect("a range");
+            let open: Vec<Sockets> = std::iter::from_fn(|| ports.open().ok()).collect();
+            open.iter().map(|pair| pair.port).collect::<Vec<u16>>()
+        };
+        assert_eq!(given(0), [47_304, 47_306, 47_308]);
+        assert_eq!(given(2), [47_308, 47_304, 47_306]);
+        assert_eq!(given(65_533), [47_306, 47_308, 47_304]);
+    }
+
+    #[test]
+    fn what_other_programs_hold_of_the_range_is_passed_over_and_named_if_it_is_all() {
+        let mut theirs = Ports::new(LOOPBACK, 47_100, 47_297, 0).expect("a range");
+        let held: Vec<Sockets> = std::iter::from_fn(|| theirs.open().ok()).collect();
+        assert_eq!(held.len(), 99);
+        let mut ours = Ports::new(LOOPBACK, 47_100, 47_299, 0).expect("a range");
+        let last = ours.open().expect("one is left");
+        assert_eq!(last.port, 47_298);
+        let refusal = ours.open().expect_err("none is left");
+        assert!(
+            refusal.starts_with("no RTP port of 47100-47299 can be opened: Address already in use"),
+            "{refusal}"
+        );
     }
 }
