@@ -12,7 +12,10 @@ from pathlib import Path
 import cyclopts
 
 from .keys import KEY_MAX, KEY_MIN
+from .sip.config import Credentials
 from .sip.digest import ALGORITHMS
+from .sip.errors import MalformedValue
+from .sip.uri import SipUri, parse_uri
 
 
 class ConfigError(Exception):
@@ -97,6 +100,10 @@ class Settings:
     """Realm of digest authentication."""
     sip_digest: str = "MD5"
     """Algorithms of digest authentication, in order: MD5, SHA-256, or both with a comma. Most phones know only MD5."""
+    sip_trunk: str = ""
+    """Host of the trunk, HOST or HOST:PORT, as calls name it: its challenges are answered, nobody else's."""
+    sip_trunk_realm: str = ""
+    """Realm that the trunk must ask in. Default: any."""
     sip_trunk_user: str = ""
     """Name that outgoing calls authenticate with when asked."""
     sip_trunk_password: str = ""
@@ -125,7 +132,7 @@ class Config:
     sip_anonymous: bool
     sip_realm: str
     sip_digest: tuple[str, ...]
-    sip_trunk: tuple[str, str] | None
+    sip_trunk: Credentials | None
     media_threads: int
     orphan_timeout_s: float
     event_days: int
@@ -146,7 +153,6 @@ class Config:
             raise ConfigError("--orphan-timeout, --event-days: at least 1; --media-threads: at least 0.")
         if settings.access_key and not KEY_MIN <= len(settings.access_key) <= KEY_MAX:
             raise ConfigError(f"--access-key: a key has {KEY_MIN} to {KEY_MAX} characters, better random ones.")
-        trunk = (settings.sip_trunk_user, settings.sip_trunk_password) if settings.sip_trunk_user else None
         return cls(
             http=http,
             sip=sip,
@@ -158,7 +164,7 @@ class Config:
             sip_anonymous=anonymous,
             sip_realm=settings.sip_realm,
             sip_digest=_algorithms(settings.sip_digest),
-            sip_trunk=trunk,
+            sip_trunk=_trunk(settings),
             media_threads=settings.media_threads,
             orphan_timeout_s=settings.orphan_timeout,
             event_days=settings.event_days,
@@ -174,6 +180,23 @@ def _users(entries: list[str]) -> dict[str, str]:
             raise ConfigError("--sip-users: each must be NAME:PASSWORD, neither of them empty.")
         users[name] = password
     return users
+
+
+def _trunk(settings: Settings) -> Credentials | None:
+    if not settings.sip_trunk:
+        if settings.sip_trunk_user or settings.sip_trunk_password:
+            raise ConfigError("--sip-trunk HOST is needed too: whoever is called could ask for the trunk's password.")
+        return None
+    if not settings.sip_trunk_user:
+        raise ConfigError("--sip-trunk-user is needed with --sip-trunk, and --sip-trunk-password if it has one.")
+    try:
+        uri = parse_uri(f"sip:{settings.sip_trunk}")
+    except MalformedValue:
+        uri = None
+    if not isinstance(uri, SipUri) or uri.raw_user is not None or uri.params:
+        raise ConfigError(f"--sip-trunk: '{settings.sip_trunk}' is not HOST or HOST:PORT, such as sip.example.com.")
+    realm = settings.sip_trunk_realm or None
+    return Credentials(settings.sip_trunk_user, settings.sip_trunk_password, uri.host, uri.port, realm)
 
 
 def _algorithms(text: str) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from .media.process import EngineProcess, EngineSettings
 from .node import Arrived, Input, Node, PromptMade, Turn
 from .recordings.files import RecordingFiles
 from .sip.adapter import SipUdp
-from .sip.config import Credentials, EndpointConfig
+from .sip.config import EndpointConfig
 from .sip.endpoint import Endpoint as Signalling
 from .speech.cache import SoundCache
 from .speech.errors import PromptError
@@ -390,7 +390,7 @@ def _endpoint_config(config: Config, port: int) -> EndpointConfig:
         users=config.sip_users,
         algorithms=config.sip_digest,
         anonymous=config.sip_anonymous,
-        outgoing=Credentials(*config.sip_trunk) if config.sip_trunk else None,
+        outgoing=config.sip_trunk,
         server_name=f"Plenary/{VERSION}",
     )
 

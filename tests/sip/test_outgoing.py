@@ -8,7 +8,7 @@ from plenary.sip.digest import Challenger
 from plenary.sip.errors import WrongState
 from plenary.sip.events import Answered, Ended, Progressed, Refused, Ringing
 
-OUTGOING = Credentials("ours", "secret")
+OUTGOING = Credentials("ours", "secret", "192.0.2.7")
 
 
 def test_a_whole_call():
@@ -277,11 +277,59 @@ def test_a_challenge_is_answered_in_a_new_invite(status, header):
     assert bench.story == ["Answered"]
 
 
-@pytest.mark.parametrize("outgoing", [None, Credentials("ours", "secret", "another realm")])
+@pytest.mark.parametrize(
+    "outgoing",
+    [
+        None,
+        Credentials("ours", "secret", "192.0.2.7", realm="another realm"),
+        Credentials("ours", "secret", "192.0.2.7", realm="their"),
+        Credentials("ours", "secret", "trunk.example.com"),
+        Credentials("ours", "secret", "192.0.2.7", port=5080),
+    ],
+)
 def test_a_challenge_that_we_have_no_credentials_for_refuses_the_call(outgoing):
+    """Whoever is called can challenge: the trunk alone is answered, and only in its realm if we know that."""
     bench = Bench(outgoing=outgoing)
     assert shown(bench.take(bench.reply(bench.outgoing(), 401, headers=challenge()))) == ["ACK"]
     assert bench.told(Refused).status == 401
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "target"),
+    [
+        ("trunk.example.com", None, "sip:+4711@Trunk.Example.com:5080"),
+        ("trunk.example.com", 5060, "sip:+4711@trunk.example.com"),
+        ("localhost", None, "sip:bob@127.0.0.1"),
+        ("2001:db8::1", None, "sip:bob@[2001:DB8::1]:5070"),
+    ],
+)
+def test_the_trunk_is_told_from_others_by_how_it_is_called(host, port, target):
+    bench = Bench(outgoing=Credentials("ours", "secret", host, port=port, realm="theirs"))
+    invite = bench.outgoing(target=target)
+    assert invite.from_.uri.user == "ours"
+    assert shown(bench.take(bench.reply(invite, 401, headers=challenge()))) == ["ACK", "INVITE"]
+
+
+@pytest.mark.parametrize(
+    "target", ["sip:ours@evil.example", "sip:a@192.0.2.7.evil.example", "sip:a@192.0.2.7;maddr=10.6.6.6"]
+)
+def test_who_only_looks_like_the_trunk_gets_neither_password_nor_name(target):
+    """It is where the request goes that counts (RFC 3261 section 19.1.1 on maddr)."""
+    bench = Bench(outgoing=OUTGOING)
+    invite = bench.outgoing(target=target)
+    assert invite.from_.uri.user != "ours"
+    assert shown(bench.take(bench.reply(invite, 401, headers=challenge()))) == ["ACK"]
+
+
+def test_a_trunk_that_hands_the_dialog_to_another_host_takes_no_password_there():
+    """RFC 3261 section 12.1.2: the remote target is what its 2xx says, and could be anyone's."""
+    bench = Bench(outgoing=OUTGOING)
+    (_,) = bench.take(bench.reply(bench.outgoing(), 200, body=SDP, contact="<sip:bob@10.6.6.6>"))
+    (invite,) = bench.do("send_offer", "c1", OTHER_SDP)
+    assert bench.destinations == [("10.6.6.6", 5060)]
+    assert shown(bench.take(bench.reply(invite, 401, headers=challenge()))) == ["ACK"]
+    (bye,) = bench.do("hang_up", "c1")
+    assert bench.take(bench.reply(bye, 401, headers=challenge())) == []
 
 
 def test_a_password_that_is_wrong_is_not_tried_for_ever():

@@ -93,7 +93,7 @@ SCENARIOS: dict[str, list[Step]] = {
 
 def play(steps: list[Step], *, loss: float = 0.0, seed: int = 0, **death) -> tuple[list, list, Mortal]:
     """Both sides' stories, without what was merely said twice, and our node."""
-    we = Mortal("we", ("10.0.0.2", 5060), decide=decide, outgoing=Credentials("ours", "x"), **death)
+    we = Mortal("we", ("10.0.0.2", 5060), decide=decide, outgoing=Credentials("ours", "x", "10.0.0.1"), **death)
     phone = Node("phone", ("10.0.0.1", 5060), decide=decide, anonymous=False, users={"ours": "x"})
     link = Link(we, phone, loss=loss, seed=seed)
     nodes = {"we": we, "phone": phone}

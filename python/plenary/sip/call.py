@@ -493,9 +493,9 @@ class Call:
         if response.status < 200:
             return
         assert self.bye is not None
-        request, self.bye = self.bye.request, None
+        bye, self.bye = self.bye, None
         if self.is_caller and not self.bye_challenges:
-            header = authorization(self.stack, request, response)
+            header = authorization(self.stack, bye.request, bye.destination, response)
             if header is not None:
                 self.bye_challenges += 1
                 self._send_bye(now, (header,))

@@ -48,11 +48,21 @@ Address = tuple[str, int]
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """How we answer the challenges to our own calls. `realm` binds them to one realm; None trusts any."""
+    """How we answer the challenges of our trunk: of no one else, since whoever is called can challenge.
+
+    `host` is spelled as in what is called: nothing is resolved. `port` and `realm` None mean any.
+    """
 
     user: str
     password: str
+    host: str
+    port: int | None = None
     realm: str | None = None
+
+    def are_for(self, hop: Address) -> bool:
+        """Whether what is sent there may hold them."""
+        host = "127.0.0.1" if self.host.lower() == "localhost" else self.host.lower()
+        return hop[0].lower() == host and self.port in (None, hop[1])
 
 
 class EndpointConfig(msgspec.Struct, frozen=True):

@@ -205,18 +205,21 @@ def authorize(
     cnonce: str,
     nc: int = 1,
     body: bytes = b"",
+    realm: str | None = None,
 ) -> str | None:
     """The client's side: the value of (Proxy-)Authorization that answers the best of these challenges.
 
     `challenges` are the values of WWW-Authenticate or Proxy-Authenticate, `uri` the Request-URI as it is sent, `cnonce`
     unpredictable text, `nc` how often this nonce has been answered, this time included.
-    None when there is no Digest challenge with an algorithm and a qop that we know.
+    None when there is no Digest challenge with an algorithm and a qop that we know, and with `realm` if that is given.
     """
     ranks = list(_ANSWERED)
     best: tuple[int, dict[str, str]] | None = None
     for challenge in challenges:
         params = _auth_params(challenge)
         if params is None or "realm" not in params or "nonce" not in params:
+            continue
+        if realm is not None and params["realm"] != realm:
             continue
         algorithm = params.get("algorithm", "MD5").upper()
         if algorithm not in _ANSWERED or ("qop" in params and _best_qop(params["qop"]) is None):

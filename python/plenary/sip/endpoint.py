@@ -18,7 +18,7 @@ from typing import TypeVar
 from plenary.sip import screening, snapshot, within
 from plenary.sip.call import Call, Phase
 from plenary.sip.config import RETRY_AFTER, Address, Datagram, EndpointConfig
-from plenary.sip.dialog import Dialog
+from plenary.sip.dialog import Dialog, next_hop
 from plenary.sip.digest import Challenger
 from plenary.sip.errors import MalformedMessage, MalformedValue, WrongState
 from plenary.sip.events import Ended, Invited, Refused, SipEvent
@@ -175,7 +175,7 @@ class Endpoint:
         config = self._config
         try:
             uri = self._target(target)
-            own = SipUri.make(config.advertised_host, _own_user(config), config.port)
+            own = SipUri.make(config.advertised_host, _own_user(config, next_hop(uri)), config.port)
             origin = own if source is None else parse_uri(source)
         except (Refusal, MalformedValue) as error:
             status, reason = (error.status, error.reason) if isinstance(error, Refusal) else (400, str(error))
@@ -367,8 +367,10 @@ class Endpoint:
         self._stack.outbox.append(Datagram(response.encode(), response_address(request, source)))
 
 
-def _own_user(config: EndpointConfig) -> str:
-    return config.outgoing.user if config.outgoing is not None else config.server_name
+def _own_user(config: EndpointConfig, hop: Address) -> str:
+    """Who calls, to the trunk and to all others."""
+    outgoing = config.outgoing
+    return outgoing.user if outgoing is not None and outgoing.are_for(hop) else config.server_name
 
 
 def _drain(queue: list[_Item]) -> list[_Item]:

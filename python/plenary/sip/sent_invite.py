@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 from plenary.sip.config import MAX_FORKS, PATIENCE, Address, Datagram
 from plenary.sip.dialog import Dialog
 from plenary.sip.digest import authorize
-from plenary.sip.header import quote
 from plenary.sip.message import Request, Response
 from plenary.sip.stack import ALLOW, SUPPORTED, Stack
 from plenary.sip.timers import Timer
@@ -123,7 +122,7 @@ class SentInvite:
         assert self.request is not None
         if not self._call.is_caller or self.is_cancelled or self.challenges >= MAX_CHALLENGES:
             return False
-        header = authorization(self._stack, self.request, response)
+        header = authorization(self._stack, self.request, self.destination, response)
         if header is None:
             return False
         self.challenges += 1
@@ -191,25 +190,23 @@ class SentInvite:
         return self._stack.send(request, destination)
 
 
-def authorization(stack: Stack, request: Request, response: Response) -> tuple[str, str] | None:
-    """The header that answers a 401 or 407; None without credentials for its realm."""
+def authorization(stack: Stack, request: Request, destination: Address, response: Response) -> tuple[str, str] | None:
+    """The header that answers a 401 or 407 to what was sent there; None without credentials for it."""
     credentials = stack.config.outgoing
-    if credentials is None or response.status not in (401, 407):
+    if credentials is None or not credentials.are_for(destination) or response.status not in (401, 407):
         return None
     asks, answers = (
         ("WWW-Authenticate", "Authorization")
         if response.status == 401
         else ("Proxy-Authenticate", "Proxy-Authorization")
     )
-    challenges = response.get_all(asks)
-    if credentials.realm is not None:
-        challenges = tuple(one for one in challenges if f"realm={quote(credentials.realm)}" in one)
     value = authorize(
         request.method,
         request.uri_text,
-        challenges,
+        response.get_all(asks),
         credentials.user,
         credentials.password,
+        realm=credentials.realm,
         cnonce=stack.ids(),
         body=request.body,
     )

@@ -85,7 +85,7 @@ class Phone:
         config = EndpointConfig(
             host=self._host,
             port=_port(self._sip),
-            outgoing=Credentials(self.name, self._password) if self._password else None,
+            outgoing=Credentials(self.name, self._password, self._host) if self._password else None,
             server_name="plenary-phone",
         )
         self._endpoint = Endpoint(config, secrets.token_hex, secrets.token_bytes(16))
