@@ -88,7 +88,9 @@ class Server:
         self.prompts = Prompts(
             EspeakNg(), Fetcher(allow_private=config.fetch_private), SoundCache(config.data / "speech")
         )
-        self.engine = EngineProcess(config.data, _engine_settings(config), VERSION, self._wake_up)
+        self.engine = EngineProcess(
+            config.data, _engine_settings(config), VERSION, on_change=self._wake_up, on_error=self._engine_trouble
+        )
         self.statistics: dict[str, LegStats] = {}
         """What the engine last said of each call."""
         self.engine_statistics: EngineStats | None = None
@@ -99,8 +101,10 @@ class Server:
         self._wake = asyncio.Event()
         self._writer = ThreadPoolExecutor(1, "store-writer")
         self._readers = ThreadPoolExecutor(READERS, "store-reader")
+        self._question_due = False
+        """The engine is to be asked for its figures with the next turn."""
         self._unanswered = 0
-        """Questions for statistics that the engine has not answered."""
+        """Questions for statistics that have left, and that the engine has not answered."""
         self._asks: dict[int, asyncio.Future[Resource | list[Resource]]] = {}
         self._next_ask = 0
         self._preparing: dict[str, asyncio.Task[None]] = {}
@@ -281,6 +285,10 @@ class Server:
 
     def _perform(self, turn: Turn) -> None:
         self.udp.send(turn.datagrams)
+        if self._question_due:
+            self._question_due = False
+            self._unanswered = self._unanswered + 1 if self.link.ready else 0
+            self.link.ask_stats("statistics")
         self.connection.flush()
         for reply in turn.replies:
             self._answer(reply)
@@ -347,16 +355,23 @@ class Server:
             await what()
 
     async def _ask_statistics(self) -> None:
-        """Also the engine's heartbeat: one that answers no more is worse than none."""
+        """Also the engine's heartbeat: one that answers no more is worse than none.
+
+        The question leaves with the next turn, because what the link holds now may belong to one that is not on disk.
+        Only then is it counted: while a commit waits for the disk, nothing leaves and no answer is read, and the
+        engine is not to blame.
+        """
+        if self._question_due:
+            return
         if self.link.ready and self._unanswered >= UNANSWERED_MAX:
             log.error(
                 "the media engine does not answer; it is ended and started again",
                 seconds=STATISTICS_S * self._unanswered,
             )
+            self._unanswered = 0
             self.engine.kill()
-        self._unanswered = self._unanswered + 1 if self.link.ready else 0
-        self.link.ask_stats("statistics")
-        self._wake.set()  # goes out with the next turn: what the link holds now may belong to one not yet on disk
+        self._question_due = True
+        self._wake.set()
 
     async def _prune(self) -> None:
         keep_s = self.config.event_days * 86400.0

@@ -3,7 +3,8 @@
 The engine is a process of its own that outlives the server: a new server finds the old one's engine by its socket in
 the data folder, and the calls in it go on. `engine.json` beside the socket says who that is and how it was started.
 An engine of another version is shut down and replaced. One that was started with other settings is kept, because
-calls hang on it, and `differences` says so.
+calls hang on it, and `differences` says so. While the disk takes no `engine.json`, it is tried again and again: without
+it the next server could not know whose engine it finds, and would replace it.
 
 If the engine dies it is started again, more slowly each time; if it dies too often, `run` gives up with EngineFailed.
 """
@@ -31,6 +32,8 @@ RETRY_S = 0.1
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 5.0
 PROBE_TIMEOUT_S = 2.0
+WRITE_RETRY_S = 1.0
+"""Pause before `engine.json` is tried again on a disk that is full."""
 LOG_BYTES_MAX = 1 << 20
 """A longer log is put aside when an engine is started; one old log is kept."""
 LOG_TAIL_BYTES = 2000
@@ -81,6 +84,8 @@ class EngineProcess:
     """The server's own. A living engine of another one is replaced."""
     on_change: Callable[[], None] = lambda: None
     command: Callable[[Path, EngineSettings], Sequence[str]] = default_command
+    on_error: Callable[[OSError], None] = lambda _: None
+    """Told, once for each engine, why it can't be written down who it is."""
     pid: int | None = field(default=None, init=False)
     """The living engine's process, None while there is none."""
     differences: list[str] = field(default_factory=list[str], init=False)
@@ -115,7 +120,11 @@ class EngineProcess:
             self.found.set()
             self.on_change()
             assert self.pid is not None
-            await _ended(self.pid)
+            noting = asyncio.create_task(self._note(self.pid))
+            try:
+                await _ended(self.pid)
+            finally:
+                noting.cancel()
             self._reap()
             self.on_change()
 
@@ -178,8 +187,8 @@ class EngineProcess:
         self.pid = self._child.pid
         self.started += 1
         self.differences = []
-        running = _Running(pid=self.pid, version=self.version, settings=self.settings)
-        _write_whole(self._running_file, msgspec.json.encode(running))
+        with contextlib.suppress(OSError):  # `_note` tries again, and tells
+            self._write_running(self.pid)
         deadline = asyncio.get_running_loop().time() + START_TIMEOUT_S
         while not self.socket.exists():
             if self._child.poll() is not None or asyncio.get_running_loop().time() > deadline:
@@ -193,6 +202,22 @@ class EngineProcess:
         if self._child is not None:
             self._child.wait()
         self._child = self.pid = None
+
+    async def _note(self, pid: int) -> None:
+        """Sees to it that `engine.json` tells of the engine `pid`."""
+        told = False
+        while (running := self._read_running()) is None or running.pid != pid:
+            try:
+                self._write_running(pid)
+            except OSError as error:
+                if not told:
+                    self.on_error(error)
+                told = True
+                await asyncio.sleep(WRITE_RETRY_S)
+
+    def _write_running(self, pid: int) -> None:
+        running = _Running(pid=pid, version=self.version, settings=self.settings)
+        _write_whole(self._running_file, msgspec.json.encode(running))
 
     def _read_running(self) -> _Running | None:
         try:

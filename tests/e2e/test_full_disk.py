@@ -1,0 +1,56 @@
+"""The disk is full, or slow: nothing is told that is not written, callers go on talking, and all goes on afterwards."""
+
+import asyncio
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from disk import SmallDisk, mounted, up_in_here
+from hearing import hear_each_other, humming
+from serving import until
+
+from plenary import server as server_module
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[SmallDisk]:
+    monkeypatch.setattr(server_module, "STATISTICS_S", 0.02)  # an engine would soon be thought to hang
+    with mounted(tmp_path / "disk") as disk:
+        yield disk
+
+
+async def test_callers_go_on_talking_and_what_waited_is_done_once_there_is_room(disk: SmallDisk):
+    async with up_in_here(disk.path / "data") as (up, rest), humming("ann", "bob") as phones:
+        room = (await rest.post("/conferences", json={"type": "conference"})).json()["id"]
+        calls = [await phone.call(f"sip:{room}@{up.config.sip}") for phone in phones]
+        await hear_each_other(*phones)
+        engine = up.server.engine.pid
+        disk.fill()
+        asked = asyncio.create_task(rest.post("/conferences", json={"type": "conference"}))
+        await until(up.server.trouble, "the disk is full")
+        assert "no room left" in (await rest.get(f"http://{up.config.http}/readyz")).json()["reasons"][0]
+        await asyncio.sleep(20 * server_module.STATISTICS_S)
+        await hear_each_other(*phones)
+        disk.free()
+        assert (await asked).status_code == 200
+        assert (await rest.get(f"http://{up.config.http}/readyz")).status_code == 200
+        assert (up.server.engine.pid, up.server.engine.started) == (engine, 1)
+        assert len(calls) == 2
+
+
+async def test_an_engine_that_can_not_be_written_down_is_told_and_tried_again(
+    disk: SmallDisk, capsys: pytest.CaptureFixture[str]
+):
+    """Without `engine.json` the next server would replace the engine, and all its calls with it."""
+    async with up_in_here(disk.path / "data") as (up, _):
+        noted = disk.path / "data" / "engine.json"
+        first = up.server.engine.pid
+        assert first is not None
+        disk.fill()
+        os.kill(first, 9)
+        await until(lambda: "No space left" in capsys.readouterr().out, "it is told")
+        assert up.server.engine.pid not in (None, first)
+        assert str(first) in noted.read_text()
+        disk.free()
+        await until(lambda: str(up.server.engine.pid) in noted.read_text(), "it is written down")
