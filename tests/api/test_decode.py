@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from plenary.api import decode
 from plenary.api.bodies import CreateConferenceBody, UpdateConferenceBody
 from plenary.api.problems import Problem
+from plenary.core.wording import printable
 
 CREATE = msgspec.json.Decoder(CreateConferenceBody)
 UPDATE = msgspec.json.Decoder(UpdateConferenceBody)
@@ -52,7 +53,7 @@ def test_any_object_is_a_body_or_a_problem_whose_pointer_leads_into_it(body: dic
         assert msgspec.json.decode(msgspec.json.encode(made.data)) == made.data
     elif made.kind.code in ("invalid_value", "unknown_field") and made.pointer:
         first = made.pointer.split("/")[1].replace("~1", "/").replace("~0", "~")
-        assert first in {decode.printable(name) for name in body}
+        assert first in {printable(name) for name in body}
 
 
 @given(value=values)
@@ -102,6 +103,37 @@ def test_a_whole_number_has_digits_only(text: str):
         decode.integer({"n": text}, "n", 5, 0, 9)
 
 
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ({}, "The field 'type' is missing."),
+        ([], "Expected an object, got an array."),
+        ({"type": "connect", "name": 1}, "name: expected a string, got an integer."),
+        ({"type": "connect", "timeout": "1"}, "timeout: expected an integer, got a string."),
+        ({"type": "connect", "timeout": -1}, "timeout: expected an integer >= 0."),
+        ({"type": "room"}, "type: expected one of 'conference', 'connect', got 'room'."),
+        ({"type": "connect", "pre_actions": [{}]}, "pre_actions[0]: the field 'type' is missing."),
+        (
+            {"type": "connect", "pre_actions": [{"type": "beep", "options": {}}]},
+            "pre_actions[0]: there is no field 'options'; there are id, next_id, type, option.",
+        ),
+        (
+            {"type": "connect", "pre_actions": [{"type": "beep", "id": "A"}]},
+            "pre_actions[0].id: expected an id: a UUID in lower case.",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_style(body: Any, sentence: str):
+    with pytest.raises(Problem) as refused:
+        decode.decode(json.dumps(body).encode(), "application/json", CREATE, required=True)
+    assert refused.value.detail == sentence
+
+
+def test_who_asks_for_an_alias_is_told_where_aliases_work():
+    with pytest.raises(Problem, match="alias"):
+        decode.uuid("lobby", "conference_id")
+
+
 def test_what_a_client_sent_is_quoted_short_and_printable():
-    assert decode.printable("a\x00\x1b[31m\u202eb") == "a\ufffd\ufffd[31m\ufffdb"
-    assert len(decode.printable("x" * 10_000)) == 201
+    assert printable("a\x00\x1b[31m\u202eb") == "a\ufffd\ufffd[31m\ufffdb"
+    assert len(printable("x" * 10_000)) == 201

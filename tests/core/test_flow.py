@@ -316,6 +316,12 @@ def test_a_prompt_that_the_engine_has_forgotten_is_made_again_once():
     assert bench.all(c.JoinRoom)
 
 
+def test_a_file_that_cannot_be_played_is_named(bench: Bench):
+    bench.model.prompts_fail = True
+    runs(bench, action("play", stream_urls=["http://a/1.wav"]))
+    assert [entry.cause for entry in bench.log if entry.type == "action_failed"] == ["play: http://a/1.wav: no voice"]
+
+
 def test_play_plays_its_files_in_order_and_passes_over_one_that_fails(bench: Bench):
     urls = ["http://a/1", "http://a/2"]
     runs(bench, action("play", stream_urls=urls))
@@ -395,10 +401,30 @@ def test_a_bad_action_is_named_by_its_path(bad: Action, path: str):
     assert refused.value.path == f"/pre_actions/1{path}"
 
 
+@pytest.mark.parametrize(
+    ("bad", "sentence"),
+    [
+        (talk(""), "pre_actions[1].option.text: there is nothing to say."),
+        (action("talk"), "pre_actions[1].option: the option 'text' is missing."),
+        (talk("x", gender="x"), "pre_actions[1].option.gender: expected one of 'female', 'male', 'neutral', got 'x'."),
+        (action("sleep", duration="1"), "pre_actions[1].option.duration: expected an integer, got a string."),
+        (action("sleep", time=1), "pre_actions[1].option: there is no option 'time'; there is duration."),
+        (action("beep", loud=True), "pre_actions[1].option: there is no option 'loud'."),
+        (action("play", stream_urls=[1]), "pre_actions[1].option.stream_urls[0]: expected a string, got an integer."),
+        (Action(type="beep", id="1"), "pre_actions[1].id: expected an id: a UUID in lower case."),
+    ],
+)
+def test_a_refusal_says_which_action_and_what_it_can_have(bad: Action, sentence: str):
+    with pytest.raises(Invalid) as refused:
+        check_actions([WELCOME, bad], "/pre_actions")
+    assert refused.value.detail == sentence
+
+
 def test_an_unknown_action_is_told_which_ones_there_are():
     with pytest.raises(Invalid, match="conference_join") as refused:
         check_actions([action("ai_talk")], "/post_actions")
     assert refused.value.code == "unknown_action"
+    assert refused.value.detail.startswith("post_actions[0]: there is no action 'ai_talk'; there are answer, beep,")
     assert all(name in refused.value.detail for name in ACTIONS)
 
 

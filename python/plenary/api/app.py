@@ -23,6 +23,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 
 from ..core.errors import Refusal
+from ..core.wording import printable
 from ..store.errors import StoreError
 from . import decode, docs, metrics, openapi, problems
 from .deps import ApiDeps
@@ -221,7 +222,7 @@ def _endpoint(operation: Operation, handler: Callable[[Asked], Awaitable[Answer]
         query = decode.parse_query(scope["query_string"] if strict else b"")
         for name in query:
             if name not in parameters:
-                name = decode.printable(name)
+                name = printable(name)
                 raise Problem("unknown_parameter", f"There is no parameter '{name}' here.", pointer=f"/{name}")
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         body = None
@@ -355,7 +356,7 @@ def _routing_failed(request: Request[Any, Any, Any], error: Exception) -> Respon
 def _of_routing(error: Exception, exchange: Exchange) -> Problem:
     status = error.status_code if isinstance(error, HTTPException) else 500
     if status == 404:
-        return Problem("route_not_found", f"There is nothing at {decode.printable(exchange.path)}. See /docs.")
+        return Problem("route_not_found", f"There is nothing at {printable(exchange.path)}. See /docs.")
     if status == 405:
         known = (cast(HTTPException, error).headers or {}).get("allow", "").split(", ")
         allow = _allow([name for name in ("GET", "POST", "PUT", "DELETE") if name in known])

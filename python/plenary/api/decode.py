@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from ..core.wording import located, misfit, printable
 from .bodies import STAMP_PATTERN, UUID_PATTERN
 from .problems import Problem
 
@@ -30,11 +31,8 @@ B = TypeVar("B", bound=msgspec.Struct)
 # of all the rest.
 _BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _HALF_CHARACTER = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]|(?P<half>u[dD][89a-fA-F])|.)", re.DOTALL)
-_PATH = re.compile(r" - at `(\$.*)`$", re.DOTALL)
-_PATH_STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]|\[\.\.\.\]")
-_MISSING = re.compile(r"^Object missing required field `(.*)`$", re.DOTALL)
-_UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`$", re.DOTALL)
-_WORDS = {"`": "'", "'str'": "a string", "'int'": "an integer", "'object'": "an object", "'array'": "an array"}
+
+CODES = {"missing": "missing_field", "unknown": "unknown_field", "value": "invalid_value"}
 
 
 def decode(raw: bytes, content_type: str, decoder: msgspec.json.Decoder[B], *, required: bool) -> B:
@@ -84,65 +82,13 @@ def nested_too_deeply(raw: bytes) -> bool:
 
 def of_validation(message: str, struct: type[msgspec.Struct]) -> Problem:
     """What msgspec says of a body that should have been this struct, as a problem of ours."""
-    steps: list[str] = []
-    if at := _PATH.search(message):
-        message = message[: at.start()]
-        steps = [name or index or "-" for name, index in _PATH_STEP.findall(at[1])]
-    pointer = "".join(f"/{step}" for step in steps)
-    if missing := _MISSING.match(message):
-        return Problem(
-            "missing_field", f"The field '{missing[1]}' is missing.", pointer=f"{pointer}/{escape(missing[1])}"
-        )
-    if unknown := _UNKNOWN.match(message):
-        name = printable(unknown[1])
-        where = f"In {pointer}, there" if pointer else "There"
-        return Problem("unknown_field", f"{where} is no field '{name}'.", pointer=f"{pointer}/{escape(unknown[1])}")
-    where = pointer or "The body"
+    wrong = misfit(message, struct)
+    code, sentence = CODES[wrong.kind], wrong.sentence
     if UUID_PATTERN in message:
-        return Problem("invalid_id", f"{where} is no id: a UUID in lower case is expected.", pointer=pointer)
-    if STAMP_PATTERN in message:
-        return Problem("invalid_value", f"{where}: a time is expected as the API writes it.", pointer=pointer)
-    if message.startswith("Invalid enum value"):
-        choices = ", ".join(f"'{choice}'" for choice in choices_at(struct, steps))
-        message = f"{message}, expected one of {choices}"
-    for word, plain in _WORDS.items():
-        message = message.replace(word, plain)
-    return Problem("invalid_value", f"{where}: {printable(message)}.", pointer=pointer)
-
-
-def choices_at(struct: type[msgspec.Struct], steps: list[str]) -> list[str]:
-    """The values that the enumerated field at the end of the path can have."""
-    kinds: list[msgspec.inspect.Type] = [msgspec.inspect.type_info(struct)]
-    for step in steps:
-        inner: list[msgspec.inspect.Type] = []
-        for kind in kinds:
-            if isinstance(kind, msgspec.inspect.StructType):
-                inner += [field.type for field in kind.fields if field.encode_name == step]
-            elif isinstance(kind, msgspec.inspect.ListType):
-                inner.append(kind.item_type)
-        kinds = [
-            option
-            for kind in inner
-            for option in (kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,))
-        ]
-    choices: list[str] = []
-    for kind in kinds:
-        if isinstance(kind, msgspec.inspect.EnumType):
-            choices += [str(member.value) for member in kind.cls]
-        elif isinstance(kind, msgspec.inspect.LiteralType):
-            choices += [str(value) for value in kind.values]
-    return choices
-
-
-def escape(name: str) -> str:
-    """A name as a step of a JSON pointer (RFC 6901, section 3)."""
-    return printable(name).replace("~", "~0").replace("/", "~1")
-
-
-def printable(text: str) -> str:
-    """What a client sent, short and without control characters, fit to be quoted back."""
-    short = text if len(text) <= 200 else f"{text[:200]}…"
-    return "".join(char if char.isprintable() else "\ufffd" for char in short)
+        code, sentence = "invalid_id", "Expected an id: a UUID in lower case."
+    elif STAMP_PATTERN in message:
+        sentence = "Expected a time as the API writes it."
+    return Problem(code, located(wrong.where, sentence), pointer=wrong.pointer)
 
 
 Query = Mapping[str, str]
@@ -188,5 +134,8 @@ def uuid(text: str, name: str) -> str:
     """The id in the one form that the store knows: lower case."""
     text = text.lower()
     if not _UUID.fullmatch(text):
-        raise Problem("invalid_id", f"'{printable(text)}' is no id: a UUID is expected.", pointer=f"/{name}")
+        sentence = f"'{printable(text)}' is no id: a UUID is expected."
+        if name == "conference_id":
+            sentence += " An alias leads phones and 'conference_join' to a conference, not requests."
+        raise Problem("invalid_id", sentence, pointer=f"/{name}")
     return text

@@ -112,7 +112,10 @@ class Fetcher:
         for address in addresses:
             if self._allow_private or is_public(address):
                 return str(address)
-        raise AudioForbidden("The URL leads to an address that this server does not fetch from.")
+        raise AudioForbidden(
+            "The URL leads to this machine or its own networks, which this server does not fetch from unless "
+            "PLENARY_FETCH_PRIVATE is true."
+        )
 
     async def _ask(self, client: httpx.AsyncClient, target: httpx.URL, address: str) -> bytes | str:
         """The body, or where the answer leads on to. Connects to `address`, whatever the name says by now."""

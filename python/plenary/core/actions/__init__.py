@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
@@ -13,6 +12,7 @@ from ..limits import ACTIONS_BYTES_MAX, ACTIONS_MAX
 from ..resources import Action
 from ..routing import is_id
 from ..variables import substitute
+from ..wording import located, misfit, printable
 from .base import BadOption, Option, Running
 from .calling import (
     Answer,
@@ -79,10 +79,6 @@ _RUNNABLE = {**ACTIONS, ENTER_ROOM: (EnterRoomOption, EnterRoom)}
 
 _encode = msgspec.json.Encoder().encode
 
-# msgspec says what is wrong and where in one sentence: "Expected `int`, got `str` - at `$.loop_count`".
-_PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
-_FIELD = re.compile(r"(?:unknown|required) field `([^`]*)`")
-
 
 def check_actions(actions: list[Action], path: str) -> None:
     """Raises `Invalid` with the JSON pointer of the first field at fault, such as `/pre_actions/0/option/text`."""
@@ -94,29 +90,27 @@ def check_actions(actions: list[Action], path: str) -> None:
         here = f"{path}/{place}"
         if action.type not in ACTIONS:
             known = ", ".join(ACTIONS)
-            raise Invalid("unknown_action", f"There is no such action. There are: {known}.", f"{here}/type")
+            sentence = f"There is no action '{printable(action.type)}'; there are {known}."
+            raise Invalid("unknown_action", located(here, sentence), f"{here}/type")
         for field, value in (("id", action.id), ("next_id", action.next_id)):
             if not is_id(value) or value != value.lower():
-                raise Invalid("bad_id", "The id of an action is a UUID in lower case.", f"{here}/{field}")
+                sentence = "Expected an id: a UUID in lower case."
+                raise Invalid("bad_id", located(f"{here}/{field}", sentence), f"{here}/{field}")
         check_option(action.type, action.option, f"{here}/option")
 
 
 def check_option(type_: str, option: dict[str, Any], path: str) -> Option:
     """The typed option. Raises `Invalid`."""
+    kind = _RUNNABLE[type_][0]
     try:
-        typed = msgspec.convert(option, _RUNNABLE[type_][0])
+        typed = msgspec.convert(option, kind)
         typed.check()
     except msgspec.ValidationError as error:
-        place = _PLACE.match(str(error))
-        assert place is not None
-        pointer = re.sub(r"\[(?:\.\.\.|(\d+))\]", lambda match: f"/{match[1]}" if match[1] else "", place["path"] or "")
-        pointer = pointer.replace(".", "/")
-        field = _FIELD.search(place["what"])
-        if field:
-            pointer += f"/{field[1]}"
-        raise Invalid("bad_option", f"{place['what']}.", path + pointer) from None
+        wrong = misfit(str(error), kind, "option")
+        raise Invalid("bad_option", located(path + wrong.where, wrong.sentence), path + wrong.pointer) from None
     except BadOption as error:
-        raise Invalid("bad_option", str(error), f"{path}/{error.field}") from None
+        pointer = f"{path}/{error.field}"
+        raise Invalid("bad_option", located(pointer, str(error)), pointer) from None
     return typed
 
 

@@ -11,6 +11,7 @@ from ..commands import Tone
 from ..events import DigitPressed, Event, PlayEnded, PromptFailed, PromptReady
 from ..limits import TEXT_MAX, URL_MAX, URLS_MAX
 from ..variables import has_reference
+from ..wording import printable
 from .base import DONE, WAIT, BadOption, Failed, Option, Outcome, Running, Seat, is_reference
 
 PLAY_MARGIN_S = 60.0
@@ -190,7 +191,7 @@ class Play(_Speaker, tag="play", kw_only=True):
 
     def _failed(self, seat: Seat, reason: str) -> Outcome:
         """One file less is no reason to leave out the others."""
-        seat.note(reason)
+        seat.note(f"{printable(self.option.stream_urls[self.place])}: {reason}")
         return self._next(seat)
 
 
