@@ -232,9 +232,6 @@ async def test_legs_that_come_while_others_go_in_one_batch_are_whole(engine: Eng
         wire.SetGain(room="hall", listener="ann", gain=5),
         wire.SetGain(room="hall", listener="ann", gain=1),
         wire.StartRecording(recording="r", room="hall", leg="ann", path="/nonexistent/r.wav"),
-        wire.CloseLeg(leg="nobody"),
-        wire.CloseRoom(room="nowhere"),
-        wire.Leave(leg="nobody"),
         wire.Play(leg="ann", play="p"),
         wire.SendDigits(leg="nobody", digits="1"),
         wire.OpenLeg(leg="x" * 65, sdp=offer()),
@@ -252,6 +249,31 @@ async def test_a_command_that_makes_no_sense_fails_by_name_and_changes_nothing(
         assert failed.command in (type(command).__struct_config__.tag, "unknown")
         assert failed.reason != ""
         assert await rooms_of_legs(client) == {"ann": None}
+
+
+async def test_what_is_to_end_and_is_not_there_has_ended(engine: Engine, tmp_path: Path):
+    """It was refused, or its end is on its way: nothing that a server would have to hear of."""
+    async with engine(tmp_path) as socket, engine_client(socket) as client:
+        client.send(wire.OpenLeg(leg="ann", sdp="nonsense"))
+        client.send(
+            *[ending for leg in ("ann", "nobody") for ending in (wire.Leave(leg=leg), wire.CloseLeg(leg=leg))],
+            wire.StopPlay(leg="ann", play="what"),
+            wire.CloseRoom(room="nowhere"),
+            wire.StopRecording(recording="what"),
+        )
+        await client.caught_up()
+        assert [type(event) for event in client.events] == [wire.LegRefused]
+
+
+async def test_a_recording_that_runs_is_not_started_again(engine: Engine, tmp_path: Path):
+    async with engine(tmp_path) as socket, engine_client(socket) as client, talking(client, "ann"):
+        start = wire.StartRecording(recording="r", leg="ann", path=str(tmp_path / "r.wav"))
+        client.send(start, start)
+        await client.expect(wire.RecordingStarted, recording="r")
+        client.send(start, wire.StopRecording(recording="r"))
+        await client.expect(wire.RecordingEnded, recording="r", reason="stopped")
+        await client.caught_up()
+        assert [event for event in client.events if isinstance(event, wire.CommandFailed | wire.RecordingEnded)] == []
 
 
 @pytest.mark.parametrize(

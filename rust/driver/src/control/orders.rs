@@ -63,12 +63,11 @@ impl Control {
                 let thread = *self.rooms.entry(room.clone()).or_insert(quietest);
                 self.orders[thread].push(Order::Command(Command::OpenRoom { room }));
             }
-            Command::CloseRoom { room } => match self.rooms.remove(&room) {
-                Some(thread) => {
-                    self.orders[thread].push(Order::Command(Command::CloseRoom { room }))
+            Command::CloseRoom { room } => {
+                if let Some(thread) = self.rooms.remove(&room) {
+                    self.orders[thread].push(Order::Command(Command::CloseRoom { room }));
                 }
-                None => self.fail("close_room", room.as_str(), "no such room"),
-            },
+            }
             Command::SetGain { ref room, .. } => match self.rooms.get(room) {
                 Some(thread) => self.orders[*thread].push(Order::Command(command)),
                 None => self.fail("set_gain", room.as_str(), "no such room"),
@@ -79,10 +78,15 @@ impl Control {
                     None => self.refuse(leg.clone(), LegRefusal::UnknownLeg, "no such leg".into()),
                 }
             }
+            // What is to end and is not there has ended: it was refused, or its end is on its way to the server.
             Command::CloseLeg { ref leg }
             | Command::Leave { ref leg }
-            | Command::StopPlay { ref leg, .. }
-            | Command::SendDigits { ref leg, .. } => self.order_leg(leg.clone(), command),
+            | Command::StopPlay { ref leg, .. } => {
+                if self.legs.contains_key(leg) {
+                    self.order_leg(leg.clone(), command);
+                }
+            }
+            Command::SendDigits { ref leg, .. } => self.order_leg(leg.clone(), command),
             Command::LoadPrompt { prompt, rate, pcm } => match rate {
                 PROMPT_RATE => self.prompts.load(prompt, pcm.0),
                 _ => self.fail(
@@ -129,12 +133,8 @@ impl Control {
                     .recordings
                     .get(&recording)
                     .map(|found| found.of.clone());
-                match found.and_then(|of| self.thread_of(&of)) {
-                    Some(thread) => {
-                        self.orders[thread]
-                            .push(Order::Command(Command::StopRecording { recording }));
-                    }
-                    None => self.fail("stop_recording", recording.as_str(), "no such recording"),
+                if let Some(thread) = found.and_then(|of| self.thread_of(&of)) {
+                    self.orders[thread].push(Order::Command(Command::StopRecording { recording }));
                 }
             }
             Command::GetStats { request } => self.report_stats(request),
@@ -251,7 +251,7 @@ impl Control {
         limits: RecordingLimits,
     ) {
         if self.recordings.contains_key(&recording) {
-            return self.fail("start_recording", recording.as_str(), "it runs already");
+            return; // said again by a server that does not know whether it was heard
         }
         let Some(thread) = self.thread_of(&of) else {
             let reason = match of {

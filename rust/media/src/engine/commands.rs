@@ -112,16 +112,19 @@ impl Engine {
                 }
                 None => self.refuse(leg, LegRefusal::UnknownLeg, "no such leg".into()),
             },
+            // What is to end and is not there has ended already.
             Command::CloseLeg { leg } => {
-                let key = self.leg_key(leg).ok_or("no such leg")?;
-                self.close_leg(key, RecordingEnd::LegClosed, now);
+                if let Some(key) = self.leg_key(leg) {
+                    self.close_leg(key, RecordingEnd::LegClosed, now);
+                }
             }
             Command::OpenRoom { room } => self.open_room(room)?,
-            Command::CloseRoom { room } => self.close_room(room)?,
+            Command::CloseRoom { room } => self.close_room(room),
             Command::Join { leg, room } => self.join(leg, room)?,
             Command::Leave { leg } => {
-                let key = self.leg_key(leg).ok_or("no such leg")?;
-                if let Place::Room(_) = self.places[key.slot()] {
+                if let Some(key) = self.leg_key(leg)
+                    && let Place::Room(_) = self.places[key.slot()]
+                {
                     self.lift(key);
                     self.put_alone(key);
                 }
@@ -143,8 +146,9 @@ impl Engine {
                     .set_gain(listener, speaker, gain)?;
             }
             Command::StopPlay { leg, play } => {
-                let key = self.leg_key(leg).ok_or("no such leg")?;
-                if let Some(leg) = self.legs.get_mut(key) {
+                if let Some(key) = self.leg_key(leg)
+                    && let Some(leg) = self.legs.get_mut(key)
+                {
                     leg.stop_play(play, &mut self.output.events);
                 }
             }
@@ -164,9 +168,7 @@ impl Engine {
                     .send_digits(digits, duration, pause)?;
             }
             Command::StopRecording { recording } => {
-                if !self.stop_recording(recording, RecordingEnd::Stopped) {
-                    return Err("no such recording".into());
-                }
+                self.stop_recording(recording, RecordingEnd::Stopped);
             }
             _ => return Err("not a command for one engine".into()),
         }
@@ -239,20 +241,20 @@ impl Engine {
         Ok(())
     }
 
-    fn close_room(&mut self, room: &Id) -> Result<(), String> {
-        let number = *self.room_numbers.get(room).ok_or("no such room")?;
+    fn close_room(&mut self, room: &Id) {
+        let Some(number) = self.room_numbers.remove(room) else {
+            return;
+        };
         let members: Vec<LegKey> = self.rooms[number].iter().flat_map(Room::members).collect();
         for key in members {
             self.lift(key);
             self.put_alone(key);
         }
-        self.room_numbers.remove(room);
         if let Some(mut room) = self.rooms[number].take() {
             room.close(RecordingEnd::RoomClosed, &mut self.output.recorded);
             self.schedule[room.phase()].retain(|scheduled| *scheduled != number);
             self.load[room.phase()] -= 1;
         }
-        Ok(())
     }
 
     fn join(&mut self, leg: &Id, room: &Id) -> Result<(), String> {
@@ -324,8 +326,8 @@ impl Engine {
         });
     }
 
-    /// Ends a recording; `false` if there is no such one.
-    pub fn stop_recording(&mut self, recording: &Id, reason: RecordingEnd) -> bool {
+    /// Ends a recording, if it is here.
+    pub fn stop_recording(&mut self, recording: &Id, reason: RecordingEnd) {
         let recorded = &mut self.output.recorded;
         if self
             .rooms
@@ -333,13 +335,16 @@ impl Engine {
             .flatten()
             .any(|room| room.recorders().stop(recording, reason, recorded))
         {
-            return true;
+            return;
         }
         let keys: Vec<LegKey> = self.legs.keys().collect();
-        keys.into_iter().any(|key| {
-            let leg = self.legs.get_mut(key);
-            leg.is_some_and(|leg| leg.recorders().stop(recording, reason, recorded))
-        })
+        for key in keys {
+            if let Some(leg) = self.legs.get_mut(key)
+                && leg.recorders().stop(recording, reason, recorded)
+            {
+                return;
+            }
+        }
     }
 
     /// Ends everything, because the engine ends.
