@@ -128,7 +128,7 @@ class Bench:
             *([f"Contact: {contact}"] if contact else []),
             *([f"Content-Type: {content_type}"] if body else []),
             *headers,
-            f"Content-Length: {len(body.encode())}",
+            f"Content-Length: {len(body.encode('utf-8', 'surrogateescape'))}",
         ]
         return "\r\n".join(lines) + "\r\n\r\n" + body
 

@@ -40,6 +40,7 @@ SCREENED = [
     ("INVITE", {"body": "x", "content_type": "text/plain"}, 415, "accept", "application/sdp"),
     ("INVITE", {"body": SDP, "headers": ("Content-Encoding: gzip",)}, 415, "accept-encoding", "identity"),
     ("INVITE", {"body": SDP, "headers": ("Accept: text/html",)}, 406, None, None),
+    ("INVITE", {"body": SDP + "s=\udcff\r\n"}, 400, None, None),
     ("INVITE", {"to": "<sip:room@10.0.0.2>;tag=gone"}, 481, None, None),
     ("INVITE", {"contact": "<tel:4711>"}, 400, None, None),
 ]

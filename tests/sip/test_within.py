@@ -457,3 +457,20 @@ def test_a_re_invite_is_screened_like_an_invite(how, status):
     _, ok = bench.established()
     assert shown(bench.take(bench.within("INVITE", ok, 2, **how))) == [f"{status} INVITE"]
     assert "Offered" not in bench.story
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_an_offer_that_is_not_utf_8_is_refused_and_the_session_stays(method):
+    """RFC 8866 section 5. Replacing the bytes would make three of one."""
+    bench = Bench()
+    _, ok = bench.established()
+    body = SDP + "s=" + "\udcff" * 1000 + "\r\n"
+    assert shown(bench.take(bench.within(method, ok, 2, body=body))) == [f"400 {method}"]
+    assert bench.story == ["Invited", "Acked"]
+
+
+def test_an_answer_that_is_not_utf_8_is_none():
+    bench = Bench()
+    answer = bench.reply(bench.outgoing(), 200, body="v=0")
+    bench.take(answer.encode().replace(b"v=0", b"v=\xff"))
+    assert bench.events[-1].sdp is None

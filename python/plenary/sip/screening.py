@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from plenary.sip.message import HeaderValue, Request
-from plenary.sip.stack import ACCEPT, ALLOW, SDP, unsupported
+from plenary.sip.stack import ACCEPT, ALLOW, SDP, is_utf8, unsupported
 from plenary.sip.uri import SipUri
 
 SUPPORTED_METHODS: Final = frozenset({"INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE"})
@@ -50,13 +50,15 @@ def check_require(request: Request) -> None:
 
 
 def check_body(request: Request) -> None:
-    """415 for a body that we can't read and may not leave aside (section 8.2.3)."""
+    """415 for a body that we can't read and may not leave aside (section 8.2.3); 400 for an SDP that is not UTF-8."""
     if not request.body or "handling=optional" in (request.get("content-disposition") or "").replace(" ", "").lower():
         return
     if request.tokens("content-encoding") - {"identity"}:
         raise Refusal(415, headers=(("Accept-Encoding", "identity"),))
     if request.method in _WITH_SDP and request.content_type not in (SDP, None):
         raise Refusal(415, headers=(ACCEPT,))
+    if request.method in _WITH_SDP and not is_utf8(request.body):
+        raise Refusal(400, "Session Description Is Not UTF-8")
 
 
 def check_accept(request: Request) -> None:

@@ -101,10 +101,19 @@ class Stack:
 
 
 def sdp_of(message: Message) -> str | None:
-    """The session description that a message carries; bytes that are not UTF-8 are replaced."""
-    if not message.body or message.content_type not in (SDP, None):
+    """The session description that a message carries. One that is not UTF-8 (RFC 8866 section 5) is none."""
+    if not message.body or message.content_type not in (SDP, None) or not is_utf8(message.body):
         return None
-    return message.body.decode("utf-8", "replace")
+    return message.body.decode()
+
+
+def is_utf8(data: bytes) -> bool:
+    """Whether this is text."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def readable(text: str) -> str:
