@@ -5,7 +5,6 @@ Every error that a user can bring about ends in one line on standard error and s
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import sys
@@ -14,12 +13,12 @@ from pathlib import Path
 from typing import Annotated
 
 import cyclopts
-import structlog
 import uvloop
 from cyclopts.config import Env, Toml
 
 from .config import Config, ConfigError, Settings
 from .keys import new_key
+from .logs import log_to_stderr
 from .running import running
 from .version import VERSION
 
@@ -122,7 +121,7 @@ def _with_file(
 async def _serve(config: Config) -> None:
     """Runs until SIGTERM or SIGINT; a second one does not wait for the farewell."""
     os.umask(0o077)  # recordings and keys are nobody else's business
-    _log_to_stderr()
+    log_to_stderr()
     this = asyncio.current_task()
     assert this is not None
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -158,16 +157,3 @@ def _banner(config: Config, key: str | None) -> str:
         "",
     ]
     return "\n".join(lines)
-
-
-def _log_to_stderr() -> None:
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 import msgspec
@@ -63,8 +63,8 @@ class Serving:
             "--rtp-ports", self.rtp_ports, "--media-threads", "1", *self.options,
         ]  # fmt: skip
 
-    async def start(self) -> None:
-        """Returns when calls can be taken."""
+    async def start(self, log: IO[bytes] | None = None) -> None:
+        """Returns when calls can be taken. `log`: what it says goes there, and not into a file beside the data."""
         # In a thread, as is whatever else takes its time: the phones in this process must not falter.
         self.process = await asyncio.to_thread(
             subprocess.Popen,
@@ -72,7 +72,7 @@ class Serving:
             env=os.environ | {"PLENARY_ACCESS_KEY": KEY},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=self.data.with_suffix(".log").open("ab"),
+            stderr=log or self.data.with_suffix(".log").open("ab"),
         )
         async with asyncio.timeout(START_S):
             while True:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from disk import SmallDisk, mounted, up_in_here
 from hearing import hear_each_other, humming
-from serving import until
+from serving import Serving, until
 
 from plenary import server as server_module
 
@@ -54,3 +54,16 @@ async def test_an_engine_that_can_not_be_written_down_is_told_and_tried_again(
         assert str(first) in noted.read_text()
         disk.free()
         await until(lambda: str(up.server.engine.pid) in noted.read_text(), "it is written down")
+
+
+async def test_a_log_that_can_not_be_written_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The line that speech is missing is the first that is lost."""
+    monkeypatch.setenv("PATH", "")
+    server = Serving(tmp_path / "data")
+    with Path("/dev/full").open("ab") as full:
+        await server.start(log=full)
+    try:
+        await server.create()
+    finally:
+        await server.end()
+        await server.rest.aclose()
