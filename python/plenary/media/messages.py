@@ -150,7 +150,6 @@ class StartRecording(Message, frozen=True, kw_only=True):
     room: str | None = None
     leg: str | None = None
     path: str
-    append: bool = False
     max_duration_ms: int = 0
     end_of_silence_ms: int = 0
 

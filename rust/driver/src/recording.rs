@@ -25,8 +25,6 @@ const FLUSH: Duration = Duration::from_millis(300);
 /// How often a file is forced to the disk.
 const SYNC: Duration = Duration::from_secs(1);
 const SAMPLES_PER_MS: u64 = 8;
-/// Bytes of a file that are searched for its header.
-const HEAD: usize = 4_096;
 
 /// Counts the samples of one recording that wait for the disk.
 #[derive(Clone, Debug, Default)]
@@ -50,7 +48,6 @@ pub enum Task {
         recording: Id,
         of: RecordingOf,
         path: String,
-        append: bool,
         backlog: Backlog,
     },
     Write {
@@ -82,31 +79,20 @@ struct Recording {
 }
 
 impl Recording {
-    fn open(path: &str, append: bool, of: RecordingOf, backlog: Backlog) -> io::Result<Recording> {
-        let mut options = OpenOptions::new();
-        options
-            .read(true)
-            .write(true)
-            .mode(0o640)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
+    fn open(path: &str, of: RecordingOf, backlog: Backlog) -> io::Result<Recording> {
         // A recording never overwrites what is there, nor follows a link to somewhere else.
-        let file = if append {
-            options.create(true)
-        } else {
-            options.create_new(true)
-        }
-        .open(path)?;
-        let written = if file.metadata()?.len() == 0 {
-            0
-        } else {
-            audio_of(&file)?
-        };
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o640)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+            .open(path)?;
         let now = Instant::now();
         let recording = Recording {
             of,
             file,
             backlog,
-            written,
+            written: 0,
             waiting: Vec::new(),
             flushed: now,
             synced: now,
@@ -176,20 +162,6 @@ impl Recording {
     }
 }
 
-/// Bytes of audio in a file that is to be continued, which must be one of ours.
-fn audio_of(file: &File) -> io::Result<u64> {
-    let mut head = [0; HEAD];
-    let length = file.read_at(&mut head, 0)?;
-    let data = wav::parse(&head[..length]).map_err(|why| io::Error::other(format!("{why:?}")))?;
-    if data.offset != wav::HEADER_LEN as u64 {
-        return Err(io::Error::other("the file was not recorded here"));
-    }
-    // A crash may have left audio that the header does not tell of, and half a sample.
-    let audio = (file.metadata()?.len() - data.offset) & !1;
-    file.set_len(data.offset + audio)?;
-    Ok(audio)
-}
-
 /// What the thread that writes tells.
 #[derive(Debug)]
 pub enum Report {
@@ -218,9 +190,8 @@ pub fn write_recordings(tasks: &Receiver<Task>, report: impl Fn(Report)) {
                 recording,
                 of,
                 path,
-                append,
                 backlog,
-            }) => match Recording::open(&path, append, of.clone(), backlog) {
+            }) => match Recording::open(&path, of.clone(), backlog) {
                 Ok(open) => drop(recordings.insert(recording, open)),
                 Err(error) => fail(recording, of, 0, &error),
             },
@@ -326,7 +297,7 @@ mod tests {
             self.folder.join(name)
         }
 
-        fn record(&self, file: &str, append: bool, blocks: usize) -> (RecordingEnd, u64, u64) {
+        fn record(&self, file: &str, blocks: usize) -> (RecordingEnd, u64, u64) {
             let recording = Id::new("rec").expect("an id");
             let path = self.path(file).to_string_lossy().into_owned();
             let (of, backlog) = (RecordingOf::Room(recording.clone()), Backlog::default());
@@ -334,7 +305,6 @@ mod tests {
                 recording: recording.clone(),
                 of,
                 path,
-                append,
                 backlog,
             };
             self.tasks.send(open).expect("it lives");
@@ -381,44 +351,21 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_a_wav_of_what_was_recorded_and_can_be_continued() {
-        let desk = Desk::new("continue");
-        assert_eq!(
-            desk.record("a.wav", false, 3),
-            (RecordingEnd::Stopped, 300, 4_844)
-        );
-        // What a crash leaves: audio that the header does not tell of, and half a sample.
-        let crashed = OpenOptions::new()
-            .append(true)
-            .open(desk.path("a.wav"))
-            .expect("the file");
-        io::Write::write_all(&mut &crashed, &[1, 2, 3]).expect("a disk");
-        assert_eq!(
-            desk.record("a.wav", true, 2),
-            (RecordingEnd::Stopped, 500, 8_046)
-        );
+    fn a_file_is_a_wav_of_what_was_recorded() {
+        let desk = Desk::new("whole");
+        assert_eq!(desk.record("a.wav", 3), (RecordingEnd::Stopped, 300, 4_844));
         let bytes = std::fs::read(desk.path("a.wav")).expect("the file");
-        assert_eq!(bytes.len(), 8_046);
-        assert_eq!(bytes[..wav::HEADER_LEN], wav::header(8_002));
+        assert_eq!(bytes.len(), 4_844);
+        assert_eq!(bytes[..wav::HEADER_LEN], wav::header(4_800));
     }
 
     #[test]
-    fn what_is_there_is_neither_overwritten_nor_followed_nor_taken_for_ours() {
+    fn what_is_there_is_neither_overwritten_nor_followed() {
         let desk = Desk::new("refuse");
         std::fs::write(desk.path("taken.wav"), b"precious").expect("a disk");
         std::os::unix::fs::symlink(desk.path("elsewhere"), desk.path("link.wav")).expect("a disk");
-        let cases = [
-            ("taken.wav", false),
-            ("taken.wav", true),
-            ("link.wav", true),
-            ("no/such", false),
-        ];
-        for (file, append) in cases {
-            assert_eq!(
-                desk.record(file, append, 1).0,
-                RecordingEnd::DiskError,
-                "{file}"
-            );
+        for file in ["taken.wav", "link.wav", "no/such"] {
+            assert_eq!(desk.record(file, 1).0, RecordingEnd::DiskError, "{file}");
         }
         assert_eq!(
             std::fs::read(desk.path("taken.wav")).expect("the file"),

@@ -221,8 +221,6 @@ pub enum Command {
         leg: Option<Id>,
         path: String,
         #[serde(default)]
-        append: bool,
-        #[serde(default)]
         max_duration_ms: u64,
         #[serde(default)]
         end_of_silence_ms: u64,

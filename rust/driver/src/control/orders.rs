@@ -107,7 +107,6 @@ impl Control {
                 room,
                 leg,
                 path,
-                append,
                 max_duration_ms,
                 end_of_silence_ms,
             } => {
@@ -126,7 +125,7 @@ impl Control {
                     max_duration_ms,
                     end_of_silence_ms,
                 };
-                self.record(recording, of, path, append, limits);
+                self.record(recording, of, path, limits);
             }
             Command::StopRecording { recording } => {
                 let found = self
@@ -242,14 +241,7 @@ impl Control {
 
     // Recordings
 
-    fn record(
-        &mut self,
-        recording: Id,
-        of: RecordingOf,
-        path: String,
-        append: bool,
-        limits: RecordingLimits,
-    ) {
+    fn record(&mut self, recording: Id, of: RecordingOf, path: String, limits: RecordingLimits) {
         if self.recordings.contains_key(&recording) {
             return; // said again by a server that does not know whether it was heard
         }
@@ -273,7 +265,6 @@ impl Control {
             recording: recording.clone(),
             of: of.clone(),
             path: path.clone(),
-            append,
             backlog: backlog.clone(),
         }));
         self.recordings.insert(
