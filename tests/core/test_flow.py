@@ -42,8 +42,9 @@ def test_next_id_is_an_explicit_successor(bench: Bench):
     assert bench.spoken() == ["1", "2"]
 
 
-def test_a_next_id_that_is_not_there_ends_the_call(bench: Bench):
-    call = runs(bench, talk("1", next_id=B))
+def test_a_jump_to_an_action_that_is_not_there_ends_the_call(bench: Bench):
+    """Only what a variable names can still be nowhere when the action runs."""
+    call = runs(bench, action("variable_set", key="there", value=B), action("goto", target_id="${there}", loop_count=1))
     assert bench[call].hangup_reason == "failed"
     assert "action_failed" in bench.entries()
 
@@ -72,16 +73,18 @@ def test_a_nested_conference_returns_behind_its_join(bench: Bench):
 
 
 def test_a_jump_out_of_a_conference_leaves_it(bench: Bench):
-    """A nested flow can jump out into its caller."""
-    inner = bench.creates(pre_actions=[action("goto", target_id=A, loop_count=1)])
-    call = runs(bench, action("conference_join", conference_id=inner.id), talk("skipped"), talk("landed", id_=A))
+    """A nested flow can jump out into its caller, who says where to."""
+    inner = bench.creates(pre_actions=[action("goto", target_id="${back}", loop_count=1)])
+    call = runs(bench, action("variable_set", key="back", value=A),
+                action("conference_join", conference_id=inner.id), talk("skipped"), talk("landed", id_=A))  # fmt: skip
     assert bench.spoken() == ["landed"]
     reasons = [row.resource.reason for row in bench.rows.values() if getattr(row.resource, "reference_id", "") == call]
     assert reasons == ["", "flow_ended"] or sorted(reasons) == ["", "flow_ended"]
 
 
 def test_from_post_actions_there_is_no_way_back_before_the_room(bench: Bench):
-    made = bench.creates(pre_actions=[talk("in", id_=A)], post_actions=[action("goto", target_id=A, loop_count=9)])
+    before = [action("variable_set", key="in", value=A), talk("in", id_=A)]
+    made = bench.creates(pre_actions=before, post_actions=[action("goto", target_id="${in}", loop_count=9)])
     call = bench.calls_in(made.id)
     bench.deletes(made.id)
     assert bench.spoken() == ["in"]
@@ -186,7 +189,7 @@ def test_branch_goes_where_the_digits_say_and_empties_them(bench: Bench):
 
 
 def test_branch_without_a_way_ends_the_call(bench: Bench):
-    call = runs(bench, action("branch", target_ids={"1": A}))
+    call = runs(bench, action("branch", target_ids={"1": A}), talk("one", id_=A))
     assert bench[call].hangup_reason == "failed"
 
 
@@ -200,14 +203,26 @@ def test_branch_without_a_way_ends_the_call(bench: Bench):
         ({"condition": "<=", "value_type": "number", "value_number": 11.5}, False),
         ({"condition": ">=", "value_type": "length", "value_length": 2}, True),
         ({"condition": "==", "value_type": "number", "value_number": 12, "variable": "abc"}, False),
+        ({"condition": "==", "value_string": "12", "variable": "x"}, True),
+        ({"condition": "==", "value_string": "x", "variable": "x"}, False),
+        ({"condition": "==", "value_string": "incoming", "variable": "voipbin.call.direction"}, True),
+        ({"condition": "==", "value_string": "y", "variable": "y"}, True),
     ],
 )
 def test_condition_variable_compares_the_variable_with_the_value(bench: Bench, options: dict, holds: bool):
-    """The order of the operands is: variable, condition, value."""
+    """The order of the operands is: variable, condition, value. A bare name is a variable if there is one of it."""
     options = {"variable": "${x}", "false_target_id": A, **options}
     runs(bench, action("variable_set", key="x", value="12"), action("condition_variable", **options),
          talk("true"), talk("false", id_=A))  # fmt: skip
     assert bench.spoken() == (["true", "false"] if holds else ["false"])
+
+
+def test_the_value_of_a_variable_is_never_taken_for_a_name(bench: Bench):
+    """Who calls chooses his display name: it must not reach the variables."""
+    option = {"variable": "${x}", "value_string": "incoming", "false_target_id": A}
+    runs(bench, action("variable_set", key="x", value="voipbin.call.direction"), action("condition_variable", **option),
+         talk("true"), talk("false", id_=A))  # fmt: skip
+    assert bench.spoken() == ["false"]
 
 
 def test_a_conference_can_be_chosen_by_keys(bench: Bench):
@@ -229,6 +244,13 @@ def collected(bench: Bench, keys: str, **option) -> str:
     return call
 
 
+def test_digits_receive_answers_first(bench: Bench):
+    """A phone that is still ringing sends no keys: to wait for them unanswered would be to wait for nothing."""
+    call = runs(bench, action("digits_receive", duration=5_000, length=1))
+    assert bench[call].status == "progressing"
+    assert bench[call].action.type == "digits_receive"
+
+
 def test_digits_receive_ends_at_its_length(bench: Bench):
     call = collected(bench, "12", length=2)
     assert bench[call].status == "progressing"
@@ -244,7 +266,7 @@ def test_digits_receive_ends_at_its_key_which_stays_in_the_result(bench: Bench):
 def test_digits_receive_ends_at_its_time_with_what_there_is(bench: Bench):
     call = collected(bench, "12")
     bench.passes(4.9)
-    assert bench[call].status == "dialing"
+    assert bench[call].action.type == "digits_receive"
     bench.passes(0.1)
     assert bench[call].status == "progressing"
     assert variables(bench, call)["voipbin.call.digits"] == "12"
@@ -262,7 +284,7 @@ def test_what_one_collection_took_does_not_end_the_next(bench: Bench):
     call = runs(bench, *[action("digits_receive", duration=5_000, length=2)] * 2)
     for digit in "12":
         bench.does(e.DigitPressed(call=call, digit=digit))
-    assert bench[call].status == "dialing"
+    assert bench[call].action.type == "digits_receive"
     for digit in "34":
         bench.does(e.DigitPressed(call=call, digit=digit))
     assert variables(bench, call)["voipbin.call.digits"] == "34"
@@ -399,6 +421,39 @@ def test_a_bad_action_is_named_by_its_path(bad: Action, path: str):
     with pytest.raises(Invalid) as refused:
         check_actions([WELCOME, bad], "/pre_actions")
     assert refused.value.path == f"/pre_actions/1{path}"
+
+
+@pytest.mark.parametrize(
+    ("bad", "path"),
+    [
+        (talk("x", next_id=B), "/next_id"),
+        (action("goto", target_id=B), "/option/target_id"),
+        (action("branch", target_ids={"1": A, "2/3": B}), "/option/target_ids/2~13"),
+        (action("branch", default_target_id=B), "/option/default_target_id"),
+        (action("condition_variable", variable="x", false_target_id=B.upper()), "/option/false_target_id"),
+    ],
+)
+def test_a_jump_leads_to_an_action_of_its_own_list(bad: Action, path: str):
+    here = [talk("here", id_=A), bad]
+    with pytest.raises(Invalid, match="no action with the id") as refused:
+        check_actions(here, "/actions")
+    assert (refused.value.code, refused.value.path) == ("unknown_target", f"/actions/1{path}")
+    check_actions([*here, talk("there", id_=B)], "/actions")
+
+
+def test_a_branch_that_leads_nowhere_is_refused():
+    with pytest.raises(Invalid, match="leads nowhere") as refused:
+        check_actions([action("branch")], "/pre_actions")
+    assert refused.value.path == "/pre_actions/0/option/target_ids"
+
+
+def test_the_actions_of_a_conference_share_a_limit(bench: Bench):
+    """Each join and leave logs the conference, with all of them."""
+    long = [talk("x" * 5_000) for _ in range(7)]
+    bench.creates(pre_actions=long)
+    refused = bench.asks_for(e.CreateConference, type="conference", pre_actions=long, post_actions=long)
+    assert isinstance(refused, Invalid)
+    assert (refused.code, refused.path) == ("actions_too_long", "/post_actions")
 
 
 @pytest.mark.parametrize(

@@ -251,7 +251,9 @@ class Driver:
         if r.random() < 0.6:
             return r.choice([[], [talk("hello")], [talk("hello"), action("sleep", duration=2_000)]])
         made = [r.choice(menu)() for _ in range(r.choice([0, 1, 1, 2, 4]))]
-        return [one for one in made if one.option.get("conference_id") != ZERO_ID]
+        made = [one for one in made if one.option.get("conference_id") != ZERO_ID]
+        there = {one.id for one in made}
+        return made + [action("beep", id_=id_) for id_ in (A, B) if id_ not in there]
 
     def dial(self) -> None:
         destinations = [Address(target=f"phone{n}@host") for n in range(self.random.choice([1, 1, 2]))]

@@ -95,7 +95,7 @@ _NOT_FOUND = {
     "{call_id}": "call_not_found",
 }
 
-_ACTION_ERRORS = ("unknown_action", "bad_option", "bad_id", "too_many_actions", "actions_too_long")
+_ACTION_ERRORS = ("unknown_action", "bad_option", "bad_id", "unknown_target", "too_many_actions", "actions_too_long")
 _CONFERENCE_ERRORS = (
     *_ACTION_ERRORS,
     "bad_alias",

@@ -39,8 +39,8 @@ def check_conference(request: CreateConference | UpdateConference) -> None:
         raise Invalid("bad_timeout", "A timeout is a number of seconds, or 0 for none.", "/timeout")
     if request.timeout > TIMEOUT_MAX_S:
         raise Invalid("bad_timeout", f"A timeout is at most {TIMEOUT_MAX_S} s; 0 means none.", "/timeout")
-    check_actions(request.pre_actions, "/pre_actions")
-    check_actions(request.post_actions, "/post_actions")
+    size = check_actions(request.pre_actions, "/pre_actions")
+    check_actions(request.post_actions, "/post_actions", beside=size)
     check_aliases(request.settings.aliases, "/settings/aliases")
 
 

@@ -17,8 +17,9 @@ TIMEOUT_MAX_S = 10 * 365 * 86_400
 ACTIONS_MAX = 100
 """Actions in one list."""
 
-ACTIONS_BYTES_MAX = 262_144
-"""Bytes of one list encoded as JSON: each call inside carries its own copy."""
+ACTIONS_BYTES_MAX = 65_536
+"""Bytes of all actions of one conference, or of one request for calls, encoded as JSON: each call inside carries its
+own copy, and each log entry that shows the conference (one for each join and leave) has them."""
 
 TEXT_MAX = 5_000
 """Characters that one `talk` speaks: about six minutes, and what the media engine takes as one prompt is eight."""

@@ -8,10 +8,11 @@ import msgspec
 
 from ..errors import Invalid
 from ..flow import ENTER_ROOM
+from ..ids import ZERO_ID
 from ..limits import ACTIONS_BYTES_MAX, ACTIONS_MAX
 from ..resources import Action
 from ..routing import is_id
-from ..variables import substitute
+from ..variables import has_reference, substitute
 from ..wording import located, misfit, printable
 from .base import BadOption, Option, Running
 from .calling import (
@@ -80,12 +81,17 @@ _RUNNABLE = {**ACTIONS, ENTER_ROOM: (EnterRoomOption, EnterRoom)}
 _encode = msgspec.json.Encoder().encode
 
 
-def check_actions(actions: list[Action], path: str) -> None:
-    """Raises `Invalid` with the JSON pointer of the first field at fault, such as `/pre_actions/0/option/text`."""
+def check_actions(actions: list[Action], path: str, *, beside: int = 0) -> int:
+    """Raises `Invalid` with the JSON pointer of the first field at fault, such as `/pre_actions/0/option/text`.
+
+    Returns the size of the list in bytes; `beside`: the size of another list that shares its limit.
+    """
     if len(actions) > ACTIONS_MAX:
         raise Invalid("too_many_actions", f"A list has at most {ACTIONS_MAX} actions.", path)
-    if len(_encode(actions)) > ACTIONS_BYTES_MAX:
-        raise Invalid("actions_too_long", f"A list of actions has at most {ACTIONS_BYTES_MAX} bytes.", path)
+    size = len(_encode(actions))
+    if size + beside > ACTIONS_BYTES_MAX:
+        raise Invalid("actions_too_long", f"All actions together have at most {ACTIONS_BYTES_MAX} bytes.", path)
+    ids = {action.id for action in actions} - {ZERO_ID}
     for place, action in enumerate(actions):
         here = f"{path}/{place}"
         if action.type not in ACTIONS:
@@ -96,7 +102,13 @@ def check_actions(actions: list[Action], path: str) -> None:
             if not is_id(value) or value != value.lower():
                 sentence = "Expected an id: a UUID in lower case."
                 raise Invalid("bad_id", located(f"{here}/{field}", sentence), f"{here}/{field}")
-        check_option(action.type, action.option, f"{here}/option")
+        targets = check_option(action.type, action.option, f"{here}/option").targets()
+        for field, target in [("next_id", action.next_id), *((f"option/{field}", id_) for field, id_ in targets)]:
+            if target != ZERO_ID and target.lower() not in ids and not has_reference(target):
+                pointer = f"{here}/{field}"
+                sentence = f"There is no action with the id {target} in this list."
+                raise Invalid("unknown_target", located(pointer, sentence), pointer)
+    return size
 
 
 def check_option(type_: str, option: dict[str, Any], path: str) -> Option:
@@ -116,6 +128,7 @@ def check_option(type_: str, option: dict[str, Any], path: str) -> Option:
 
 def prepare_action(action: Action, variables: dict[str, str]) -> AnyRunning:
     """The action, ready to start, with the variables put in. Raises `Invalid` if that makes a bad option of it."""
-    option = check_option(action.type, substitute(action.option, variables), "/option")
-    running: Any = _RUNNABLE[action.type][1]
-    return running(option=option)
+    options, running = _RUNNABLE[action.type]
+    filled = substitute(options.referring(action.option, variables), variables)
+    make: Any = running
+    return make(option=check_option(action.type, filled, "/option"))

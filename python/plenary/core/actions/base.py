@@ -7,7 +7,7 @@ time it has asked for, until it is done. Each of these steps says with an `Outco
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -72,6 +72,15 @@ class Option(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def check(self) -> None:
         """Raises `BadOption` for what types alone do not catch. Strings may still hold `${name}`."""
+
+    @classmethod
+    def referring(cls, option: dict[str, Any], variables: dict[str, str]) -> dict[str, Any]:  # noqa: ARG003
+        """The option before its variables are put in, with `${}` around names that may be given without."""
+        return option
+
+    def targets(self) -> list[tuple[str, str]]:
+        """Where it may jump to: JSON pointer within the option, without the leading slash, and id of an action."""
+        return []
 
 
 class Seat(Protocol):

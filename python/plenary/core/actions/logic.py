@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,6 +13,7 @@ from ..ids import ZERO_ID
 from ..limits import BRANCH_VALUE_MAX, BRANCHES_MAX, LOOP_MAX, VARIABLE_NAME_MAX, VARIABLE_VALUE_MAX
 from ..routing import is_id
 from ..variables import DIGITS, assign, is_name
+from ..wording import escape
 from .base import DONE, BadOption, Failed, Jump, Option, Outcome, Running, Seat, is_reference
 
 
@@ -28,7 +29,7 @@ def check_target(field: str, target: str, *, required: bool) -> None:
 class ConditionVariableOption(Option, frozen=True, kw_only=True):
     condition: Literal["==", "!=", ">", ">=", "<", "<="] = "=="
     variable: str
-    """What is compared: write `${name}` for the value of a variable."""
+    """What is compared: `${name}`, the name of a variable that there is, or any other text as it stands."""
     value_type: Literal["string", "number", "length"] = "string"
     value_string: str = ""
     value_number: float = 0.0
@@ -41,6 +42,14 @@ class ConditionVariableOption(Option, frozen=True, kw_only=True):
             if len(text) > VARIABLE_VALUE_MAX:
                 raise BadOption(field, f"At most {VARIABLE_VALUE_MAX} characters.")
         check_target("false_target_id", self.false_target_id, required=True)
+
+    @classmethod
+    def referring(cls, option: dict[str, Any], variables: dict[str, str]) -> dict[str, Any]:
+        name = option["variable"]
+        return {**option, "variable": f"${{{name}}}"} if name in variables else option
+
+    def targets(self) -> list[tuple[str, str]]:
+        return [("false_target_id", self.false_target_id)]
 
 
 class ConditionVariable(Running, tag="condition_variable", kw_only=True):
@@ -90,7 +99,13 @@ class BranchOption(Option, frozen=True, kw_only=True):
         for value, target in self.target_ids.items():
             if len(value) > BRANCH_VALUE_MAX:
                 raise BadOption("target_ids", f"A value has at most {BRANCH_VALUE_MAX} characters.")
-            check_target("target_ids/" + value.replace("~", "~0").replace("/", "~1"), target, required=True)
+            check_target(f"target_ids/{escape(value)}", target, required=True)
+        if not self.target_ids and self.default_target_id == ZERO_ID:
+            raise BadOption("target_ids", "It leads nowhere: give it a target, or a default_target_id.")
+
+    def targets(self) -> list[tuple[str, str]]:
+        named = [(f"target_ids/{escape(value)}", target) for value, target in self.target_ids.items()]
+        return [*named, ("default_target_id", self.default_target_id)]
 
 
 class Branch(Running, tag="branch", kw_only=True):
@@ -115,6 +130,9 @@ class GotoOption(Option, frozen=True, kw_only=True):
         check_target("target_id", self.target_id, required=True)
         if not 0 <= self.loop_count <= LOOP_MAX:
             raise BadOption("loop_count", f"0 to {LOOP_MAX}.")
+
+    def targets(self) -> list[tuple[str, str]]:
+        return [("target_id", self.target_id)]
 
 
 class Goto(Running, tag="goto", kw_only=True):

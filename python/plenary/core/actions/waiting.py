@@ -49,11 +49,15 @@ class DigitsReceiveOption(Option, frozen=True, kw_only=True):
 
 
 class DigitsReceive(Running, tag="digits_receive", kw_only=True):
-    """Collects keys into `voipbin.call.digits`. A key pressed just before counts; an earlier collection does not."""
+    """Collects keys into `voipbin.call.digits`. A key pressed just before counts; an earlier collection does not.
+
+    Answers the call first: before that a phone sends no keys.
+    """
 
     option: DigitsReceiveOption
 
     def start(self, seat: Seat) -> Outcome:
+        seat.answer()
         digits = seat.take_over_digits()
         self.deadline = seat.now + self.option.duration / 1000
         return self._judge(seat, digits, over=self.option.duration == 0)
