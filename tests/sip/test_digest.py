@@ -14,7 +14,7 @@ from plenary.sip.header import NameAddr, Via
 from plenary.sip.message import Request
 
 REALM, USER, PASSWORD, URI = "rooms", "ann", "Circle of Life", "sip:lobby@rooms.example"
-STALE, NO = Verdict(None, stale=True), Verdict(None)
+STALE, NO, WRONG = Verdict(None, stale=True), Verdict(None), Verdict(None, is_wrong=True)
 
 
 def challenger(realm: str = REALM) -> Challenger:
@@ -97,7 +97,20 @@ def test_a_nonce_of_another_server_is_stale_only_for_who_knows_the_password() ->
 def test_the_wrong_password_is_refused(user: str, password: str) -> None:
     """RFC 7616 section 3.4.1; unknown users are no different."""
     server = challenger()
-    assert server.check(request(credentials(challenges(server), user=user, password=password)), 1.0) == NO
+    assert server.check(request(credentials(challenges(server), user=user, password=password)), 1.0) == WRONG
+
+
+def test_a_wrong_password_to_a_challenge_that_has_run_out_is_challenged_again() -> None:
+    """Only the answer to a challenge that holds tells that the phone's settings are wrong."""
+    server = challenger()
+    answer = request(credentials(challenges(server), password="wrong"))
+    assert server.check(answer, LIFETIME + 1.0) == NO
+
+
+def test_one_right_answer_among_wrong_ones_is_enough() -> None:
+    """RFC 8760 section 2.4: a field for each algorithm."""
+    sha, md5 = challenges(server := challenger())
+    assert server.check(request(credentials([sha], password="wrong"), credentials([md5])), 1.0) == Verdict(USER)
 
 
 def test_an_answer_for_one_number_cannot_dial_another() -> None:
@@ -106,7 +119,7 @@ def test_an_answer_for_one_number_cannot_dial_another() -> None:
     offered = challenges(server)
     assert server.check(request(credentials(offered), uri="sip:premium@rooms.example"), 1.0) == NO
     assert server.check(request(credentials(offered), uri="sip:lobby@10.0.0.1:5070"), 1.0) == Verdict(USER)
-    assert server.check(request(credentials(offered, nc=2), method="BYE"), 1.0) == NO
+    assert server.check(request(credentials(offered, nc=2), method="BYE"), 1.0) == WRONG
 
 
 def test_a_phone_without_qop_gets_one_request_for_each_nonce() -> None:

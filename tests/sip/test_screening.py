@@ -110,13 +110,22 @@ def test_a_caller_proves_who_it_is():
 
 
 @pytest.mark.parametrize(("user", "password"), [("ann", "wrong"), ("nobody", "s3cret"), ("", "")])
-def test_who_cannot_prove_it_is_asked_again(user, password):
-    """The same answer for a wrong password and for an unknown user."""
+def test_who_proves_not_to_know_the_password_is_not_asked_again(user, password):
+    """RFC 3261 section 21.4.4. The same answer for a wrong password and for an unknown user."""
     bench = Bench(anonymous=False, users=USERS)
     (challenged,) = bench.take(bench.invite())
-    (again,) = bench.take(authorized(bench, challenged, user, password))
-    assert again.status == 401
+    (refused,) = bench.take(authorized(bench, challenged, user, password))
+    assert (refused.status, refused.get("www-authenticate")) == (403, None)
     assert bench.story == []
+
+
+def test_who_answers_an_old_challenge_is_told_so():
+    """RFC 7616 section 3.3: with stale=true the phone tries again without asking its user."""
+    bench = Bench(anonymous=False, users=USERS)
+    (challenged,) = bench.take(bench.invite())
+    bench.now = 1000.0
+    (again,) = bench.take(authorized(bench, challenged))
+    assert (again.status, "stale=true" in again.get("www-authenticate")) == (401, True)
 
 
 def test_captured_credentials_call_nobody_else():

@@ -71,7 +71,7 @@ async def challenging(password: str) -> str:
     raise AssertionError("the call was neither refused nor proven")
 
 
-@pytest.mark.parametrize(("password", "outcome"), [("secret", "ann"), ("guess", "401"), ("", "401")])
+@pytest.mark.parametrize(("password", "outcome"), [("secret", "ann"), ("guess", "403"), ("", "401")])
 async def test_a_phone_proves_who_it_is_with_its_password(password: str, outcome: str):
     """RFC 3261 section 22.2."""
     assert await challenging(password) == outcome

@@ -57,8 +57,8 @@ def _md5(data: bytes) -> str:
 _OFFERED: Final[Mapping[str, _Hash]] = {"SHA-256": _sha256, "MD5": _md5}
 
 ALGORITHMS: Final = tuple(_OFFERED)
-"""What a `Challenger` can offer."""
-"""What the server offers and takes, the best first."""
+"""What a `Challenger` can offer, the best first."""
+
 _ANSWERED: Final[Mapping[str, _Hash]] = {
     "SHA-256-SESS": _sha256,
     "SHA-256": _sha256,
@@ -69,10 +69,15 @@ _ANSWERED: Final[Mapping[str, _Hash]] = {
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """`username` is who proved to know the password; None: challenge (again), with `stale` as it is here."""
+    """`username` is who proved to know the password; None: challenge (again), with `stale` as it is here.
+
+    `is_wrong`: a challenge of ours that still holds was answered with another password, or for a user that we do not
+    have. Then there is no use in asking again (RFC 3261 section 21.4.4).
+    """
 
     username: str | None
     stale: bool = False
+    is_wrong: bool = False
 
 
 class _Used(msgspec.Struct):
@@ -115,7 +120,7 @@ class Challenger:
 
     def check(self, request: Request, now: float) -> Verdict:
         """Checks the Authorization fields of a request; the first good one counts. Never raises."""
-        stale = False
+        stale = is_wrong = False
         looked_at = 0
         for value in request.get_all("authorization"):
             params = _auth_params(value)
@@ -124,16 +129,21 @@ class Challenger:
             looked_at += 1
             if looked_at > MAX_CREDENTIALS:
                 break
-            username = self._proven(params, request)
-            if username is None:
+            proven = self._is_proven(params, request)
+            if proven is None:
                 continue
-            if self._use(params["nonce"], params.get("nc"), now):
-                return Verdict(username)
-            stale = True
-        return Verdict(None, stale)
+            made_ms = self._made_ms(params["nonce"], now)
+            if not proven:
+                is_wrong |= made_ms is not None
+            elif made_ms is not None and self._use(params["nonce"], made_ms, params.get("nc"), now):
+                return Verdict(params["username"])
+            else:
+                stale = True
+        return Verdict(None, stale, is_wrong and not stale)
 
-    def _proven(self, params: Mapping[str, str], request: Request) -> str | None:
-        """The user whose password made this answer, whatever the nonce is worth. The same work for unknown users."""
+    def _is_proven(self, params: Mapping[str, str], request: Request) -> bool | None:
+        """Whether this answer was made with the user's password, whatever the nonce is worth; None: it is no answer to
+        a challenge of ours, or was made for another request. The same work for unknown users."""
         algorithm = params.get("algorithm", "MD5").upper()
         digest = _OFFERED[algorithm] if algorithm in self._algorithms else None
         username, nonce, uri = params.get("username"), params.get("nonce"), params.get("uri")
@@ -152,24 +162,26 @@ class Challenger:
         secret = digest(_bytes(f"{username}:{self._realm}:{password or ''}"))
         expected = digest(_bytes(f"{secret}:{tail}:{digest(_bytes(f'{request.method}:{uri}'))}"))
         right = hmac.compare_digest(expected.encode(), _bytes(answer.lower()))
-        return username if right and password is not None else None
+        return right and password is not None
 
-    def _use(self, nonce: str, nc: str | None, now: float) -> bool:
-        """Takes note that a count of a nonce is used up; False when it was before, or the nonce is not good.
+    def _made_ms(self, nonce: str, now: float) -> int | None:
+        """When we made this nonce; None if we did not, or too long ago."""
+        found = _NONCE.fullmatch(nonce)
+        if found is None or not hmac.compare_digest(self._signature(f"{found[1]}-{found[2]}"), found[3]):
+            return None
+        made_ms = int(found[1], 16)
+        return made_ms if made_ms <= int(now * 1000) <= made_ms + LIFETIME * 1000 else None
+
+    def _use(self, nonce: str, made_ms: int, nc: str | None, now: float) -> bool:
+        """Takes note that a count of a nonce is used up; False when it was before.
 
         Without qop there is no count (RFC 2069 phones): such a nonce is good once.
         """
-        found = _NONCE.fullmatch(nonce)
-        if found is None or not hmac.compare_digest(self._signature(f"{found[1]}-{found[2]}"), found[3]):
-            return False
-        made_ms, now_ms = int(found[1], 16), int(now * 1000)
-        if not made_ms <= now_ms <= made_ms + LIFETIME * 1000:
-            return False
         used = self._used.get(nonce)
         if used is None:
             if made_ms <= self._forgotten_ms:
                 return False
-            self._forget(now_ms)
+            self._forget(int(now * 1000))
             used = self._used[nonce] = _Used(made_ms)
         count = 1 if nc is None else int(nc, 16)
         if count > used.highest:

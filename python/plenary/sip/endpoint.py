@@ -351,6 +351,8 @@ class Endpoint:
 
     def _authenticate(self, request: Request, now: float) -> str:
         verdict = self._challenger.check(request, now)
+        if verdict.is_wrong:
+            raise Refusal(403)
         if verdict.username is None:
             raise Refusal(401, headers=self._challenger.challenge(now, stale=verdict.stale))
         return verdict.username
