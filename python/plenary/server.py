@@ -111,6 +111,8 @@ class Server:
         self._logged = asyncio.Condition()
         self._stopping = False
         self._store_trouble: str | None = None
+        self._unwritten = False
+        """The server ended while a turn could not be written."""
         self._tasks: list[asyncio.Task[None]] = []
 
     # --- Life ------------------------------------------------------------------------------------------------------
@@ -146,10 +148,16 @@ class Server:
         raise AssertionError(f"{done} came to an end")
 
     async def stop(self) -> None:
-        """Hangs up every call, closes recordings, ends the engine. Conferences are there again at the next start."""
+        """Hangs up every call, closes recordings, ends the engine. Conferences are there again at the next start.
+
+        Raises StoreError, after all of that, if the disk has not taken the last turn: then calls were not hung up, and
+        the next server finds what the one before it has written.
+        """
         self._put(events.ServerStopping())
         await asyncio.sleep(FAREWELL_POLL_S)
-        await self._until(lambda: not (self.switch.live_calls or self.switch.live_recordings), FAREWELL_S)
+        await self._until(
+            lambda: not (self._store_trouble or self.switch.live_calls or self.switch.live_recordings), FAREWELL_S
+        )
         await self._until(lambda: not self.endpoint.calls, CONFIRMED_S)
         turns, *others = self._tasks
         self._stopping = True
@@ -162,6 +170,11 @@ class Server:
         await asyncio.gather(*others, return_exceptions=True)
         await self.prompts.close()
         await self.engine.stop()
+        if self._unwritten:
+            raise StoreError(
+                f"The server has ended without writing the last that happened. {self._store_trouble} "
+                "Calls that were up are looked for at the next start."
+            )
 
     async def _until(self, true: Callable[[], bool], most_s: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -242,8 +255,9 @@ class Server:
                 self._wake.set()
             turn = self.node.turn(batch, self._clock.now())
             self._take_reports()
-            if turn.record:
-                await self._commit(turn)
+            if turn.record and not await self._commit(turn):
+                self._unwritten = True
+                return
             self._perform(turn)
 
     def _take_reports(self) -> None:
@@ -258,8 +272,11 @@ class Server:
                 case LegClosed():
                     self.statistics.pop(report.leg, None)
 
-    async def _commit(self, turn: Turn) -> None:
-        """Writes a turn, again and again if the disk refuses: nothing may be told that is not written."""
+    async def _commit(self, turn: Turn) -> bool:
+        """Writes a turn, again and again if the disk refuses: nothing may be told that is not written.
+
+        False if it was not written and the server has no time left to wait for that.
+        """
         record = turn.record
         position = record.position and EnginePosition(record.position.engine, record.position.seq)
         loop = asyncio.get_running_loop()
@@ -272,6 +289,8 @@ class Server:
                 if self._store_trouble is None:
                     log.error("nothing can be written; waiting", reason=str(error))
                 self._store_trouble = str(error)
+                if self._stopping:
+                    return False
                 await asyncio.sleep(COMMIT_RETRY_S)
                 continue
             self._store_trouble = None
@@ -282,6 +301,7 @@ class Server:
             self.last_position = last
             async with self._logged:
                 self._logged.notify_all()
+        return True
 
     def _perform(self, turn: Turn) -> None:
         self.udp.send(turn.datagrams)

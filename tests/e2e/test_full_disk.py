@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from disk import SmallDisk, mounted, up_in_here
 from hearing import hear_each_other, humming
-from serving import Serving, until
+from serving import Serving, is_running, until
 
 from plenary import server as server_module
 
@@ -67,3 +67,21 @@ async def test_a_log_that_can_not_be_written_ends_nothing(tmp_path: Path, monkey
     finally:
         await server.end()
         await server.rest.aclose()
+
+
+async def test_sigterm_ends_it_and_says_what_was_not_written(disk: SmallDisk):
+    server = Serving(disk.path / "data")
+    with (disk.path.parent / "log").open("ab") as log:
+        await server.start(log=log)
+    engine = server.engine_pid()
+    disk.fill()
+    asked = asyncio.create_task(server.rest.post("/conferences", json={"type": "conference"}))
+    async with asyncio.timeout(5):
+        while (await server.rest.get(f"http://{server.http}/readyz")).status_code == 200:
+            await asyncio.sleep(0.05)
+    assert await server.terminate() == 2
+    assert not is_running(engine)
+    *_, last = (disk.path.parent / "log").read_text().splitlines()
+    assert last.startswith("plenary: The server has ended without writing")
+    assert (await asyncio.gather(asked, return_exceptions=True))[0] is not None
+    await server.rest.aclose()
