@@ -103,6 +103,26 @@ async def test_malformed_signalling(server: Serving):
     assert await server.metric("plenary_engine_starts") == 1
 
 
+async def test_large_bodies_from_many_at_once(server: Serving):
+    """All of them in one turn of the server: more than it can tell the engine in one frame."""
+
+    def invite(number: int) -> bytes:
+        head = (
+            f"INVITE sip:{UNKNOWN if number % 2 else room}@{server.sip} SIP/2.0\r\n"
+            f"Via: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKlarge{number}\r\nMax-Forwards: 70\r\n"
+            f"From: <sip:x@127.0.0.1>;tag={number}\r\nTo: <sip:{room}@127.0.0.1>\r\nCall-ID: large{number}\r\n"
+            "CSeq: 1 INVITE\r\nContact: <sip:x@127.0.0.1:9>\r\nContent-Type: application/sdp\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        return head.encode() + body
+
+    body = b"\xff" * 16_384
+    room = (await server.create())["id"]
+    async with undisturbed(server):
+        await throw(address_of(server), map(invite, range(1500)), pause_s=0.0)
+    assert await server.metric("plenary_engine_starts") == 1
+
+
 def damaged(rng: random.Random, message: bytes) -> bytes:
     copy = bytearray(message)
     for _ in range(rng.randrange(1, 8)):

@@ -64,6 +64,15 @@ def connected() -> Pair:
     return pair
 
 
+def test_more_than_one_frame_holds_is_done_in_order_and_whole():
+    """A storm of calls whose offers are large; one frame takes `FRAME_BYTES_MAX`."""
+    pair = connected()
+    large = offer() + "a=x:" + "y" * 60_000 + "\r\n"
+    calls = [f"call {number}" for number in range(wire.FRAME_BYTES_MAX // 20_000)]
+    answered = pair.do(*(commands.OpenLeg(call=call, sdp=large) for call in calls))
+    assert [event.call for event in answered if isinstance(event, events.LegAnswered)] == calls
+
+
 def test_the_first_engine_is_a_restarted_one():
     assert Pair().connect() == [events.EngineReady(restarted=True)]
 

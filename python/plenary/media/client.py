@@ -130,7 +130,8 @@ class EngineLink:
     # --- From the server
 
     def perform(self, wanted: Iterable[commands.Command]) -> None:
-        """Has the engine do those of `wanted` that are its business, all of them at one tick."""
+        """Has the engine do those of `wanted` that are its business, in order, and all of them at one tick unless they
+        are more than a frame can hold."""
         batch = [message for command in wanted if (message := self._to_wire(command)) is not None]
         if not batch:
             return
@@ -140,7 +141,7 @@ class EngineLink:
         for message in batch:
             if isinstance(message, wire.Play) and message.prompt is not None:
                 self._provide(message.prompt)
-        self._send(*batch)
+        self._out += wire.frames(batch)
 
     def holds(self, prompt: str) -> bool:
         """Whether the engine surely has this prompt."""
@@ -334,6 +335,8 @@ def _to_core(event: wire.Event) -> events.Event | None:
             return events.RecordingEnded(
                 recording=event.subject, reason="disk_error", duration_ms=0, detail=event.reason
             )
+        case wire.CommandFailed(command="join"):
+            return events.JoinFailed(call=event.subject, reason=event.reason)
         case wire.DigitsSent() | wire.Stats() | wire.CommandFailed():
             return None
 

@@ -6,7 +6,7 @@ Down go commands, an array of which the engine applies whole at one tick. Up com
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
@@ -352,11 +352,22 @@ _down = msgspec.msgpack.Decoder(list[Command])
 
 
 def frame(messages: Iterable[Message]) -> bytes:
-    """One frame that holds `messages`. Raises FrameTooLarge."""
+    """One frame that holds `messages`, which the engine does at one tick. Raises FrameTooLarge."""
     body = _encoder.encode(list(messages))
     if len(body) > FRAME_BYTES_MAX:
         raise FrameTooLarge(f"{len(body)} bytes in one frame, {FRAME_BYTES_MAX} are allowed; send fewer at a time")
     return len(body).to_bytes(4, "big") + body
+
+
+def frames(messages: Sequence[Message]) -> bytes:
+    """As few frames as hold `messages`, in their order. Raises FrameTooLarge if one alone is too large."""
+    try:
+        return frame(messages)
+    except FrameTooLarge:
+        if len(messages) == 1:
+            raise
+    half = len(messages) // 2
+    return frames(messages[:half]) + frames(messages[half:])
 
 
 def decode_up(body: bytes) -> list[Up]:
