@@ -114,6 +114,8 @@ def test_a_new_engine_goes_on_in_a_new_part(bench: Bench):
     bench.does(e.RecordingStarted(recording=made.recording_id))
     bench.does(e.RecordingEnded(recording=made.recording_id, reason="engine_lost", duration_ms=20_000))
     assert bench[made.recording_id].status == "recording"
+    assert bench.log[-1].type == "recording_updated"
+    assert bench.log[-1].data.duration_ms == 20_000
     bench.does(e.EngineLost())
     bench.does(e.EngineReady(restarted=True))
     assert bench.fresh[-1] == c.StartRecording(

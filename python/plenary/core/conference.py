@@ -101,6 +101,11 @@ class ConferenceMachine:
         return not self.over or bool(self._attached)
 
     @property
+    def busy(self) -> bool:
+        """Calls or recordings of it go on."""
+        return bool(self._attached)
+
+    @property
     def takes_joiners(self) -> bool:
         return self.resource.status in OPEN
 

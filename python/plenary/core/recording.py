@@ -139,7 +139,8 @@ class RecordingMachine:
         call = self._world.calls.get(self.resource.reference_id)
         leg_lost = event.reason == "leg_closed" and call is not None and call.live
         if (event.reason in PART_OVER or leg_lost) and not state.stop_reason:
-            self._world.log("media_lost", self.resource, state.conference, "its part is over; a new one follows")
+            cause = "its media were interrupted: it goes on in another part"
+            self._world.log("recording_updated", self.resource, state.conference, cause)
             return
         reason = state.stop_reason or END_REASONS.get(event.reason, event.reason)
         if event.reason == "disk_error":

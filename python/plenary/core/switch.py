@@ -428,7 +428,7 @@ class Switch:
         if self._recovering:
             self._recovering = False
             for conference in world.conferences.values():
-                if not conference.over:
+                if conference.busy:
                     world.log("server_recovered", conference.resource, conference.id, "the server was started again")
 
     def _end(self) -> list[Command]:
