@@ -61,6 +61,41 @@ def test_glare_is_waited_out(bench: Bench):
     assert bench[call].hangup_reason == "media_lost"
 
 
+def test_a_room_that_the_engine_has_not_is_made_and_joined_again(bench: Bench):
+    bench.automatic = False
+    made = bench.creates()
+    call = bench.calls_in(made.id)
+    bench.does(e.LegAnswered(call=call, sdp="our answer", direction="sendrecv"))
+    bench.does(e.JoinFailed(call=call, reason="no such room"))
+    assert bench.fresh == [c.OpenRoom(conference=made.id), c.JoinRoom(call=call, conference=made.id)]
+    bench.does(e.LegJoined(call=call, conference=made.id))
+    assert len(bench[made.id].conferencecall_ids) == 1
+
+
+def test_who_is_not_let_into_the_room_is_let_go_at_once(bench: Bench):
+    """Rather than left in silence until he gives up."""
+    bench.automatic = False
+    call = bench.calls_in(bench.creates().id)
+    bench.does(e.LegAnswered(call=call, sdp="our answer", direction="sendrecv"))
+    for _ in range(2):
+        bench.does(e.JoinFailed(call=call, reason="the room is full"))
+    assert bench[call].status == "hangup"
+    assert bench.participant_of(call).reason == "failed"
+    assert [entry.cause for entry in bench.log if entry.type == "action_failed"] == [
+        "enter_room: The media engine has not put the call into the room: the room is full."
+    ]
+
+
+def test_a_join_that_failed_because_the_leg_is_gone_waits_for_the_new_leg(bench: Bench):
+    made = bench.creates()
+    call = bench.calls_in(made.id)
+    bench.automatic = False
+    bench.does(e.LegClosed(call=call))
+    bench.does(e.JoinFailed(call=call, reason="no such leg"))
+    assert bench.fresh == []
+    assert bench[call].status == "progressing"
+
+
 def test_a_running_talk_is_spoken_again(bench: Bench):
     bench.model.talks_forever = True
     call = bench.calls_in(bench.creates(pre_actions=[WELCOME]).id)
@@ -155,6 +190,16 @@ def test_a_leg_that_the_engine_lets_go_of_is_made_again_but_not_for_ever(bench: 
         assert [type(command) for command in bench.fresh] == [c.OpenLeg]
     bench.does(e.LegClosed(call=call))
     assert bench[call].hangup_reason == "media_lost"
+
+
+def test_only_where_something_goes_on_the_server_has_recovered(bench: Bench):
+    """A conference at rest has nothing to recover, and its log would grow with each start."""
+    bench.creates()
+    busy = bench.creates()
+    bench.calls_in(busy.id)
+    bench.restart()
+    bench.does(bench.model.ready(restarted=False))
+    assert [entry.conference_id for entry in bench.log if entry.type == "server_recovered"] == [busy.id]
 
 
 def test_a_restarted_server_goes_on_where_it_was(bench: Bench):

@@ -324,6 +324,7 @@ class Driver:
         r = self.random
         self.turn("handle", r.choice([
             e.LegJoined(call=call, conference=self.some(Conference, live=False)),
+            e.JoinFailed(call=call, reason="no such room"),
             e.LegClosed(call=call),
             e.LegRefused(call=call, reason="unknown_leg"),
             e.LegInactive(call=call, silent_ms=30_000),

@@ -169,6 +169,7 @@ EVENTS: list[Callable[[str], e.Event]] = [
     lambda call: e.LegRefused(call=call, reason="unknown_leg"),
     lambda call: e.LegClosed(call=call),
     lambda call: e.LegJoined(call=call, conference="x"),
+    lambda call: e.JoinFailed(call=call, reason="the room is full"),
     lambda call: e.LegInactive(call=call, silent_ms=1),
     lambda call: e.TalkingChanged(call=call, talking=True),
     lambda call: e.PlayEnded(call=call, play="x", reason="finished"),

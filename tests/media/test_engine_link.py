@@ -120,6 +120,12 @@ def test_a_recording_that_the_engine_does_not_understand_has_ended_with_a_disk_e
     assert (ended.reason, ended.detail) == ("disk_error", "exactly one of room and leg")
 
 
+def test_a_join_that_fails_is_told_with_the_reason():
+    (failed,) = connected().do(commands.JoinRoom(call="nobody", conference="nowhere"))
+    assert isinstance(failed, events.JoinFailed)
+    assert failed.call == "nobody"
+
+
 def test_after_a_reconnect_old_news_comes_first_and_then_the_snapshot():
     pair = connected()
     pair.do(commands.OpenLeg(call="ann", sdp=offer()), commands.OpenRoom(conference="hall"))

@@ -36,6 +36,7 @@ from .events import (
     CallRinging,
     DigitPressed,
     Event,
+    JoinFailed,
     LegAnswered,
     LegApplied,
     LegClosed,
@@ -175,6 +176,10 @@ class CallMachine:
                 self.session.handle(event)
             case LegJoined():
                 self._joined(event.conference)
+            case JoinFailed():
+                # Without media it is joined once they are there.
+                if self.state.session.negotiated:
+                    self._runner.handle(event)
             case LegClosed():
                 self.session.leg_lost()
                 if self.live:

@@ -21,10 +21,13 @@ from .routing import check_aliases
 
 __all__ = ["check_actions", "check_calls", "check_conference", "check_recording"]
 
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 # user@host[:port][;parameters]: no blanks, quotes, angle brackets, headers or controls, so that it stays one URI
 # (RFC 3261 section 19.1.1) wherever it is put.
 _SIP_TARGET = re.compile(
-    r"(?:[A-Za-z0-9_.!~*'()&=+$,;?/%-]+@)(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?(?:;[A-Za-z0-9_.!~*'%=;-]+)?"
+    r"(?:[A-Za-z0-9_.!~*'()&=+$,;?/%-]+@)"
+    rf"(?:(?=[A-Za-z0-9.-]{{1,253}}(?:[:;]|$)){_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\])"
+    r"(?::(?P<port>[0-9]{1,5}))?(?:;[A-Za-z0-9_.!~*'%=;-]+)?"
 )
 _SIP_SOURCE = re.compile(r"[A-Za-z0-9_.!~*'()&=+$,;?/%-]+(?:@(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?)?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -61,7 +64,8 @@ def check_calls(request: CreateCalls) -> None:
         _check_address(destination, path)
         if destination.type == "tel":
             raise Invalid("no_trunk", "This server has no trunk to call numbers. Use a sip address.", f"{path}/type")
-        if not _SIP_TARGET.fullmatch(destination.target):
+        found = _SIP_TARGET.fullmatch(destination.target)
+        if found is None or not 0 < int(found["port"] or 5060) < 65536:
             raise Invalid("bad_target", "A sip address is user@host or user@host:port.", f"{path}/target")
     _check_address(request.source, "/source")
     target = request.source.target

@@ -150,6 +150,14 @@ class LegJoined(Event, frozen=True, kw_only=True):
     conference: str
 
 
+class JoinFailed(Event, frozen=True, kw_only=True):
+    """The engine could not put the call into the room."""
+
+    call: str
+    reason: str
+    """In words."""
+
+
 class LegInactive(Event, frozen=True, kw_only=True):
     """Nothing was heard of the phone for too long."""
 

@@ -13,7 +13,7 @@ from .actions import AnyRunning, prepare_action
 from .actions.base import DONE, BadOption, Done, End, Failed, Jump, Outcome, Wait
 from .actions.joining import EnterRoom
 from .actions.waiting import DigitsReceive
-from .commands import DropPrompt, PreparePrompt, Tone
+from .commands import DropPrompt, OpenRoom, PreparePrompt, Tone
 from .conferencecall import never_joined
 from .errors import Invalid
 from .events import DigitPressed, Event
@@ -257,11 +257,16 @@ class Runner:
         conference.left(member.id, "failed", "two parties are connected already")
         return self._announce(BUSY, "busy")
 
-    def not_let_in(self) -> Outcome:
+    def enter_again(self) -> None:
+        conference = self.state.flow.frames[-1].conference
+        self._call.do(OpenRoom(conference=conference))
+        self._call.session.join(conference)
+
+    def not_let_in(self, reason: str) -> Outcome:
         frame = self.state.flow.frames[-1]
         self._call.session.leave()
-        self._call.world.conferences[frame.conference].left(frame.conferencecall, "failed", "the room did not open")
-        return Failed("The media engine has not put the call into the room.")
+        self._call.world.conferences[frame.conference].left(frame.conferencecall, "failed", f"not let in: {reason}")
+        return Failed(f"The media engine has not put the call into the room: {reason}.")
 
     # --- Inside --------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..commands import Tone
-from ..events import Event, PlayEnded
+from ..events import Event, JoinFailed, PlayEnded
 from ..ids import ZERO_ID
 from ..routing import is_alias, is_id
 from .base import WAIT, BadOption, Option, Outcome, Running, Seat, is_reference
@@ -48,6 +48,8 @@ class EnterRoom(Running, tag="enter_room", kw_only=True):
     ringing: bool = False
     """Waits for the other party, and hears ringing."""
     play: str = ""
+    retried: bool = False
+    """The engine has refused once already."""
 
     def start(self, seat: Seat) -> Outcome:
         return seat.enter_room()
@@ -58,6 +60,7 @@ class EnterRoom(Running, tag="enter_room", kw_only=True):
 
     def is_in(self) -> None:
         self.deadline = 0.0
+        self.retried = False
 
     def ring(self, seat: Seat) -> None:
         self.ringing = True
@@ -74,6 +77,12 @@ class EnterRoom(Running, tag="enter_room", kw_only=True):
             self.play = ""
 
     def handle(self, seat: Seat, event: Event) -> Outcome:
+        if isinstance(event, JoinFailed) and not self.ringing:
+            # Once more, with the room made first: the refusal may also be of a room that the call was in before.
+            if self.retried:
+                return seat.not_let_in(event.reason)
+            self.retried = True
+            seat.enter_again()
         if self.play and isinstance(event, PlayEnded) and event.play == self.play:
             self.play = ""
             self.deadline = seat.now + RINGBACK_PAUSE_S
@@ -85,7 +94,7 @@ class EnterRoom(Running, tag="enter_room", kw_only=True):
         elif not seat.engine_ready:
             self.deadline = seat.now + JOIN_WAIT_S
         else:
-            return seat.not_let_in()
+            return seat.not_let_in(f"it took more than {JOIN_WAIT_S:g} s")
         return WAIT
 
     def stop(self, seat: Seat) -> None:
