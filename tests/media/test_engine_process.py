@@ -13,6 +13,7 @@ import pytest
 from plenary.media.client import EngineLink, connect
 from plenary.media.errors import EngineFailed, MediaError
 from plenary.media.process import EngineProcess, EngineSettings
+from plenary.testing.engine import has_native_engine
 
 SERVE = """
 import asyncio, sys, uuid
@@ -98,6 +99,26 @@ async def test_an_engine_that_never_lives_is_given_up_with_its_last_words(
     engine.command = lambda socket, settings: ["/bin/sh", "-c", "echo no such luck >&2; exit 1"]  # noqa: ARG005
     with pytest.raises(EngineFailed, match="no such luck"):
         await engine.run()
+
+
+@pytest.mark.skipif(not has_native_engine(), reason="the native engine is not built")
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        (EngineSettings(rtp_address="203.0.113.9"), "the RTP address 203.0.113.9 can't be used"),
+        (EngineSettings(rtp_ports=(20_001, 20_002)), "20001-20002 holds no even port"),
+        (EngineSettings(threads=0), "the number of threads"),
+    ],
+    ids=["address", "ports", "threads"],
+)
+async def test_settings_that_cannot_be_used_are_named_at_the_first_start(
+    tmp_path: Path, settings: EngineSettings, named: str
+):
+    engine = EngineProcess(tmp_path, settings, "1")
+    with pytest.raises(EngineFailed, match=named) as failed:
+        await engine.run()
+    assert engine.started == 1
+    assert str(failed.value).count("\n") == 0
 
 
 async def test_the_link_comes_back_when_the_engine_does(tmp_path: Path):

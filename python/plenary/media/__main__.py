@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from plenary.media import _media
+from plenary.media.errors import STATUS_UNUSABLE
 
 
 def _port_range(text: str) -> tuple[int, int]:
@@ -39,7 +40,10 @@ def main() -> int:
             inactivity_first_s=arguments.inactivity_first_s,
             inactivity_later_s=arguments.inactivity_later_s,
         )
-    except (OSError, ValueError, OverflowError) as error:
+    except (ValueError, OverflowError) as error:
+        sys.stderr.write(f"plenary.media: {error}\n")
+        return STATUS_UNUSABLE
+    except OSError as error:
         sys.stderr.write(f"plenary.media: {error}\n")
         return 1
     return 0

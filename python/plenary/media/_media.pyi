@@ -20,6 +20,6 @@ def run(
     of a process of its own. RTP is bound to `rtp_address`, on even ports of `rtp_port_first` to `rtp_port_last`
     (RTCP on the odd ones); `public_address` stands in SDP.
 
-    Raises ValueError for an argument that is no address, port or duration, OSError with a sentence if the socket,
-    the address or the ports can't be used.
+    Raises ValueError with a sentence for an argument that can't be used on this machine, so that another start would
+    not help: no address, or not one of this machine's, no port, no duration. OSError for what else fails.
     """

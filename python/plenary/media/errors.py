@@ -10,6 +10,9 @@
 What the engine refuses on a leg, a play or a recording is no error but an event.
 """
 
+STATUS_UNUSABLE = 3
+"""Exit status of an engine that can't be run with its settings on this machine; its last line says why."""
+
 
 class MediaError(Exception):
     """Something is wrong between the server and its media engine; the message says what to do."""

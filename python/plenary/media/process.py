@@ -7,6 +7,7 @@ calls hang on it, and `differences` says so. While the disk takes no `engine.jso
 it the next server could not know whose engine it finds, and would replace it.
 
 If the engine dies it is started again, more slowly each time; if it dies too often, `run` gives up with EngineFailed.
+If the first one finds that its settings can't be used, it gives up at once.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from pathlib import Path
 import msgspec
 
 from . import messages as wire
-from .errors import EngineFailed, MediaError
+from .errors import STATUS_UNUSABLE, EngineFailed, MediaError
 
 STARTS_MAX = 5
 STARTS_WINDOW_S = 60.0
@@ -169,7 +170,7 @@ class EngineProcess:
         return True
 
     async def _start(self) -> bool:
-        """Starts an engine and waits until it listens. False if it ended before."""
+        """Starts an engine and waits until it listens. False if it ended before. Raises EngineFailed."""
         self.data.mkdir(parents=True, exist_ok=True)
         self.socket.unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError):
@@ -191,9 +192,14 @@ class EngineProcess:
             self._write_running(self.pid)
         deadline = asyncio.get_running_loop().time() + START_TIMEOUT_S
         while not self.socket.exists():
-            if self._child.poll() is not None or asyncio.get_running_loop().time() > deadline:
+            status = self._child.poll()
+            if status is not None or asyncio.get_running_loop().time() > deadline:
                 self._child.kill()
                 self._reap()
+                # Later, with calls to keep, an address that has vanished is waited for a little.
+                if status == STATUS_UNUSABLE and not self.found.is_set():
+                    last = self._log_tail().rstrip().rpartition("\n")[2]
+                    raise EngineFailed(f"the media engine can't be run so: {last.removeprefix('plenary.media: ')}")
                 return False
             await asyncio.sleep(0.01)
         return True

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use plenary_driver::Options;
+use plenary_driver::{Failure, Options};
 use plenary_media::leg::InactivityLimits;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
@@ -49,7 +49,10 @@ fn run(
         },
     };
     py.detach(|| plenary_driver::run(&options))
-        .map_err(|error| PyOSError::new_err(error.to_string()))
+        .map_err(|failure| match failure {
+            Failure::Options(sentence) => PyValueError::new_err(sentence),
+            Failure::System(sentence) => PyOSError::new_err(sentence),
+        })
 }
 
 #[pymodule]

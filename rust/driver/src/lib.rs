@@ -23,6 +23,7 @@ pub mod sys;
 pub mod wire;
 mod worker;
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -62,33 +63,60 @@ pub struct Options {
     pub inactivity: InactivityLimits,
 }
 
-fn explain(what: String) -> impl FnOnce(io::Error) -> io::Error {
-    move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
+/// Why the engine did not run to its end; a sentence.
+#[derive(Debug)]
+pub enum Failure {
+    /// The options can't be used on this machine: to start again won't help.
+    Options(String),
+    /// The operating system has refused something, or we have made a mistake.
+    System(String),
 }
 
-/// Runs the engine until `shutdown`, SIGTERM, SIGINT or the orphan timeout. An error says in a sentence what
-/// can't be used; nothing runs then.
-pub fn run(options: &Options) -> io::Result<()> {
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Failure::Options(sentence) | Failure::System(sentence)) = self;
+        f.write_str(sentence)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::System(error.to_string())
+    }
+}
+
+/// Runs the engine until `shutdown`, SIGTERM, SIGINT or the orphan timeout. RTP is bound to `rtp_address` only.
+///
+/// # Errors
+/// [`Failure::Options`] before anything runs, [`Failure::System`] then or later.
+pub fn run(options: &Options) -> Result<(), Failure> {
     if !(1..=MAX_THREADS).contains(&options.threads) {
-        return Err(io::Error::other(format!(
+        return Err(Failure::Options(format!(
             "the number of threads is 1 to {MAX_THREADS}"
         )));
     }
     let (first, last) = options.rtp_ports;
     let start = u16::from_be_bytes(sys::entropy());
     let ports = Ports::new(options.rtp_address, first, last, start).ok_or_else(|| {
-        io::Error::other(format!(
+        Failure::Options(format!(
             "{first}-{last} holds no even port and the odd one above it"
         ))
     })?;
-    UdpSocket::bind((options.rtp_address, 0)).map_err(explain(format!(
-        "the RTP address {} can't be used",
-        options.rtp_address
-    )))?;
-    let listener = Listener::bind(&options.socket).map_err(explain(format!(
-        "the control socket {} can't be used",
-        options.socket.display()
-    )))?;
+    UdpSocket::bind((options.rtp_address, 0)).map_err(|error| {
+        let address = options.rtp_address;
+        Failure::Options(format!("the RTP address {address} can't be used: {error}"))
+    })?;
+    let listener = Listener::bind(&options.socket).map_err(|error| {
+        let path = options.socket.display();
+        let sentence = format!("the control socket {path} can't be used: {error}");
+        match error.kind() {
+            // A path that is too long for a socket.
+            io::ErrorKind::InvalidInput => Failure::Options(sentence),
+            _ => Failure::System(sentence),
+        }
+    })?;
     sys::raise_file_limit();
     let signals = Signals::new()?;
 
@@ -160,8 +188,8 @@ pub fn run(options: &Options) -> io::Result<()> {
     if Control::new(links).run(written) {
         Ok(())
     } else {
-        Err(io::Error::other(
-            "a media thread has panicked: a mistake of ours",
+        Err(Failure::System(
+            "a media thread has panicked: a mistake of ours".into(),
         ))
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use plenary_driver::{Options, run, wire};
+use plenary_driver::{Failure, Options, run, wire};
 use plenary_media::leg::InactivityLimits;
 use plenary_media::messages::{Command, Event, Id, LegRefusal, PROTOCOL_VERSION, Welcome};
 
@@ -35,7 +35,7 @@ fn options(name: &str, ports: (u16, u16)) -> Options {
     }
 }
 
-fn start(options: Options) -> JoinHandle<std::io::Result<()>> {
+fn start(options: Options) -> JoinHandle<Result<(), Failure>> {
     std::thread::spawn(move || run(&options))
 }
 
@@ -301,14 +301,27 @@ fn what_cannot_be_used_is_named() {
         ),
         (
             Options {
-                socket: "/no/such/folder/x".into(),
+                socket: format!("/tmp/{}", "x".repeat(200)).into(),
                 ..good.clone()
             },
-            "/no/such/folder/x",
+            "xxx",
         ),
     ];
     for (options, named) in cases {
-        let error = run(&options).expect_err("it can't be used").to_string();
-        assert!(error.contains(named), "{error}");
+        let failure = run(&options).expect_err("it can't be used");
+        assert!(
+            matches!(&failure, Failure::Options(sentence) if sentence.contains(named)),
+            "{failure}"
+        );
     }
+    // The folder may be there at the next start.
+    let no_folder = Options {
+        socket: "/no/such/folder/x".into(),
+        ..good
+    };
+    let failure = run(&no_folder).expect_err("it can't be used");
+    assert!(
+        matches!(&failure, Failure::System(sentence) if sentence.contains("/no/such/folder/x")),
+        "{failure}"
+    );
 }
