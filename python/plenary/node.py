@@ -38,6 +38,13 @@ class Arrived(msgspec.Struct, frozen=True):
     source: tuple[str, int]
 
 
+class Unreachable(msgspec.Struct, frozen=True):
+    """Nothing can be sent to a destination of the signalling."""
+
+    destination: tuple[str, int]
+    reason: str
+
+
 class PromptMade(msgspec.Struct, frozen=True):
     """A text was spoken, or a sound fetched: mono, 8 kHz, 16 bit little-endian."""
 
@@ -47,7 +54,7 @@ class PromptMade(msgspec.Struct, frozen=True):
     duration_ms: int
 
 
-Input = Arrived | PromptMade | events.Event
+Input = Arrived | Unreachable | PromptMade | events.Event
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -107,6 +114,8 @@ class Node:
             match one:
                 case Arrived(data, source):
                     self._endpoint.receive(data, source, now)
+                case Unreachable(destination, reason):
+                    self._endpoint.unreachable(destination, reason, now)
                 case PromptMade():
                     self._link.load_prompt(one.prompt, one.pcm)
                     ready = events.PromptReady(request=one.request, prompt=one.prompt, duration_ms=one.duration_ms)

@@ -25,7 +25,7 @@ from .core.switch import Switch, SwitchSettings
 from .media.client import EngineConnection, EngineLink, Position
 from .media.messages import CommandFailed, EngineStats, LegClosed, LegStats, Stats
 from .media.process import EngineProcess, EngineSettings
-from .node import Arrived, Input, Node, PromptMade, Turn
+from .node import Arrived, Input, Node, PromptMade, Turn, Unreachable
 from .recordings.files import RecordingFiles
 from .sip.adapter import SipUdp
 from .sip.config import EndpointConfig
@@ -126,7 +126,7 @@ class Server:
             recording_path=lambda recording, part: str(self.files.part(recording, part)),
             position=acked,
         )
-        self.udp = await SipUdp.listen(config.sip.host, config.sip.port, self._datagram)
+        self.udp = await SipUdp.listen(config.sip.host, config.sip.port, self._datagram, self._unreachable)
         self.endpoint = Signalling(_endpoint_config(config, self.udp.port), _new_id, self._secret())
         self.endpoint.restore(saved.dialogs, now)
         self.last_position = self.store.last_position
@@ -354,6 +354,9 @@ class Server:
     def _datagram(self, data: bytes, source: tuple[str, int]) -> None:
         if len(self._inbox) < INBOX_MAX:
             self._put(Arrived(data, source))
+
+    def _unreachable(self, destination: tuple[str, int], reason: str) -> None:
+        self._put(Unreachable(destination, reason))
 
     def _wake_up(self) -> None:
         self._wake.set()

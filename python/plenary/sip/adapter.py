@@ -40,6 +40,9 @@ SignallingCommand = (
     | commands.RefuseOffer
 )
 
+Received = Callable[[bytes, tuple[str, int]], None]
+Unreachable = Callable[[tuple[str, int], str], None]
+
 RECEIVE_BUFFER = 4 * 1024 * 1024
 """Bytes the kernel may hold for us: about a second of 1,500 calls that hang up at once."""
 
@@ -108,17 +111,24 @@ def _target(uri: str) -> str:
 
 
 class SipUdp(asyncio.DatagramProtocol):
-    """Moves datagrams between a UDP socket and whoever decides. Decides nothing."""
+    """Moves datagrams between a UDP socket and whoever decides. Decides nothing.
 
-    def __init__(self, received: Callable[[bytes, tuple[str, int]], None]) -> None:
+    `received` is given a datagram and its source; `unreachable` a destination to which nothing can be sent, and why.
+    """
+
+    def __init__(self, received: Received, unreachable: Unreachable) -> None:
         self._received = received
+        self._unreachable = unreachable
         self._transport: asyncio.DatagramTransport | None = None
+        self._resolving: set[asyncio.Task[None]] = set()
 
     @classmethod
-    async def listen(cls, host: str, port: int, received: Callable[[bytes, tuple[str, int]], None]) -> "SipUdp":
+    async def listen(cls, host: str, port: int, received: Received, unreachable: Unreachable) -> "SipUdp":
         """Binds the socket. Raises OSError if the address is taken or not this machine's."""
         loop = asyncio.get_running_loop()
-        transport, protocol = await loop.create_datagram_endpoint(lambda: cls(received), local_addr=(host, port))
+        transport, protocol = await loop.create_datagram_endpoint(
+            lambda: cls(received, unreachable), local_addr=(host, port)
+        )
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         return protocol
@@ -145,16 +155,25 @@ class SipUdp(asyncio.DatagramProtocol):
         for datagram in datagrams:
             host, port = datagram.destination
             if _is_name(host):
-                asyncio.get_running_loop().create_task(self._resolve_and_send(datagram.data, host, port))
+                task = asyncio.get_running_loop().create_task(self._resolve_and_send(datagram.data, host, port))
+                self._resolving.add(task)
+                task.add_done_callback(self._resolving.discard)
+            elif (":" in host) != (self._family == socket.AF_INET6):
+                self._unreachable((host, port), f"{host} is no address of the kind that this server listens on")
             else:
                 self.transport.sendto(datagram.data, (host, port))
 
+    @property
+    def _family(self) -> socket.AddressFamily:
+        return self.transport.get_extra_info("socket").family
+
     async def _resolve_and_send(self, data: bytes, host: str, port: int) -> None:
-        family = self.transport.get_extra_info("socket").family
+        loop = asyncio.get_running_loop()
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, family=family, type=socket.SOCK_DGRAM)
-        except OSError:
-            return  # unknown host: as silent as a phone that is switched off
+            found = await loop.getaddrinfo(host, port, family=self._family, type=socket.SOCK_DGRAM)
+        except (OSError, UnicodeError):  # the latter for what is no host name to the codec of international ones
+            self._unreachable((host, port), f"{host} does not resolve")
+            return
         if not self.transport.is_closing():
             self.transport.sendto(data, found[0][4][:2])
 

@@ -360,6 +360,10 @@ class Call:
             self.bye = None
             self.settle()
 
+    def on_unreachable(self, transaction: Transaction, reason: str, now: float) -> None:  # noqa: ARG002
+        """Our BYE leads nowhere."""
+        self.on_silence(transaction, now)
+
     def on_refusal_settled(self, transaction: Transaction) -> None:
         """The peer has our refusal, or will never have it."""
         if self.served is not None and transaction is self.served.transaction:

@@ -8,7 +8,7 @@ from typing import Final
 from plenary.sip.config import DEFAULT_PORT, Address
 from plenary.sip.header import NameAddr, Via
 from plenary.sip.message import HeaderValue, Message, Request, Response
-from plenary.sip.uri import SipUri, Uri
+from plenary.sip.uri import SipUri, Uri, is_host
 
 MAX_ROUTES: Final = 64
 """Proxies on a dialog's way; Max-Forwards starts at 70, so no more could be passed anyway."""
@@ -143,11 +143,14 @@ class Dialog:
 def next_hop(uri: Uri) -> Address:
     """Where a request for this URI is sent over UDP (RFC 3261 section 8.1.2, 18.1.1; RFC 3263 without DNS).
 
-    The host may be a name, for the adapter to resolve. A URI of another scheme leads nowhere: the host is "".
+    The host may be a name, for the adapter to resolve. A URI of another scheme, or whose host can be none, leads
+    nowhere: the host is "".
     """
     if not isinstance(uri, SipUri):
         return "", DEFAULT_PORT
     host = uri.param("maddr") or uri.host
+    if not is_host(host):
+        return "", DEFAULT_PORT
     return "127.0.0.1" if host.lower() == "localhost" else host, uri.port or DEFAULT_PORT
 
 

@@ -66,6 +66,10 @@ class Endpoint:
         else:
             self._on_request(self._stamped(message, source), source, now)
 
+    def unreachable(self, destination: Address, reason: str, now: float) -> None:
+        """Nothing can be sent there: our requests to it have failed, as if by 503 (RFC 3261 section 8.1.3.1)."""
+        self._stack.transactions.fail(destination, reason, now)
+
     def timeout(self) -> float | None:
         """When `fire` is to be called; None: not before something else happens."""
         return self._stack.timers.next()
@@ -226,6 +230,8 @@ class Endpoint:
             raise Refusal(416)
         if (uri.param("transport") or "udp").lower() != "udp":
             raise Refusal(503, "Transport Not Supported")
+        if not next_hop(uri)[0]:
+            raise Refusal(400, "the target names no host")
         if not self._stack.has_room():
             raise Refusal(503)
         return uri

@@ -178,6 +178,11 @@ class SentInvite:
         if transaction is self.transaction and self.is_pending:
             self._call.on_invite_failure(self, 408, "Request Timeout", now)
 
+    def on_unreachable(self, transaction: Transaction, reason: str, now: float) -> None:
+        """As if 503 had come (RFC 3261 section 8.1.3.1)."""
+        if transaction is self.transaction and self.is_pending:
+            self._call.on_invite_failure(self, 503, reason, now)
+
     def on_refusal_settled(self, transaction: Transaction) -> None:
         """Only for transactions of the server side."""
         raise AssertionError(f"{transaction!r} refuses nothing")

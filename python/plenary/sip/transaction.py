@@ -231,6 +231,9 @@ class TransactionUser(Protocol):
     def on_silence(self, transaction: Transaction, now: float) -> None:
         """No final response came to a request of ours (timers B and F)."""
 
+    def on_unreachable(self, transaction: Transaction, reason: str, now: float) -> None:
+        """A request of ours can't be sent to where it should go."""
+
     def on_refusal_settled(self, transaction: Transaction) -> None:
         """The ACK of our refusal came, or is no longer expected (timer H)."""
 
@@ -313,6 +316,15 @@ class Transactions:
         if transaction is None:
             return
         self._take(transaction, _class_of(response.status), now, response)
+
+    def fail(self, destination: Address, reason: str, now: float) -> None:
+        """Ends the requests of ours that wait for an answer from there: nothing can be sent to it."""
+        failed = [one for one in self._clients.values() if one.is_pending and one.destination == destination]
+        for transaction in failed:
+            if transaction.is_pending:
+                self.forget(transaction)
+                if transaction.owner is not None:
+                    transaction.owner.on_unreachable(transaction, reason, now)
 
     # Servers
 

@@ -6,6 +6,7 @@ Parts keep the spelling in which they came, escapes included, so that a URI leav
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Final, TypeAlias
 from urllib.parse import quote, unquote
@@ -16,6 +17,9 @@ from plenary.sip.errors import MalformedValue
 
 MAX_URI: Final = 2048
 """Characters in a URI: no phone sends more than a few hundred; what is longer is an attack or a mistake."""
+
+MAX_HOST: Final = 253
+"""Characters in a host name (RFC 1035 section 2.3.4)."""
 
 Parameters: TypeAlias = tuple[tuple[str, str | None], ...]
 """Names with values in their order, spelled as they came; None where a parameter has no `=`."""
@@ -30,6 +34,8 @@ _SIP_URI: Final = re.compile(
     re.VERBOSE,
 )
 _OTHER_URI: Final = re.compile(r"""([A-Za-z][A-Za-z0-9+.-]*):([^\x00-\x20\x7f"<>]+)""")
+_LABEL: Final = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST_NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ESCAPE: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 _RESERVED: Final = frozenset(";/?:@&=+$,%")
@@ -200,6 +206,17 @@ _VISUAL_SEPARATORS: Final = str.maketrans("", "", "-.()")
 
 def _comparable_pairs(pairs: Parameters) -> dict[str, str]:
     return {_comparable(name).lower(): _comparable(value or "").lower() for name, value in pairs}
+
+
+def is_host(text: str) -> bool:
+    """Whether this can be a host: an IPv4 or IPv6 address, or a name as DNS has them (RFC 1123 section 2.1)."""
+    if ":" in text or text.replace(".", "").isdigit():
+        try:
+            ipaddress.ip_address(text)
+        except ValueError:
+            return False
+        return True
+    return len(text) <= MAX_HOST and _HOST_NAME.fullmatch(text) is not None
 
 
 def join_hostport(host: str, port: int | None) -> str:
