@@ -14,6 +14,7 @@ import msgspec
 
 from .core import commands, events
 from .core.changes import Changes
+from .core.errors import Unavailable
 from .core.ids import ZERO_ID
 from .core.resources import Call, Conference, Conferencecall, Recording, Resource
 from .core.switch import Switch
@@ -21,12 +22,13 @@ from .media.client import EngineLink, Position
 from .sip import adapter as signalling
 from .sip.config import Datagram
 from .sip.endpoint import Endpoint
+from .store.errors import StoreError
 
 R = TypeVar("R", bound=Resource)
 
 
 class Stored(Protocol):
-    """Looks up a resource as it was last written; None if there never was one."""
+    """Looks up a resource as it was last written; None if there never was one. Raises StoreError."""
 
     def __call__(self, kind: type[R], id: str, /) -> R | None: ...
 
@@ -81,6 +83,17 @@ class Turn(msgspec.Struct, frozen=True):
     """Prompt requests that nobody waits for any more."""
     remove: list[str]
     """Recordings whose files are to be deleted."""
+
+
+def _refusal(event: events.Event, error: StoreError) -> list[commands.Command]:
+    """What is told who asked for something that the disk can't be asked about."""
+    match event:
+        case events.Request(ask=ask):
+            return [commands.Reply(ask=ask, result=Unavailable("unavailable", str(error)))]
+        case events.CallOffered(call=call):
+            return [commands.RefuseCall(call=call, status=503)]
+        case _:
+            return []
 
 
 class Node:
@@ -146,7 +159,12 @@ class Node:
         if isinstance(event, events.EngineReady):
             # Meant for the connection before: the switch is about to say all that this engine has to know.
             self._for_engine.clear()
-        self._perform(self._switch.handle(self._with_what_is_over(event), now), now)
+        try:
+            whole = self._with_what_is_over(event)
+        except StoreError as error:
+            self._perform(_refusal(event, error), now)
+            return
+        self._perform(self._switch.handle(whole, now), now)
 
     def _with_what_is_over(self, event: events.Event) -> events.Event:
         """What is not at work any more the switch is handed as it was last written (see `events.Request`); of an

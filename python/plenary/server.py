@@ -23,6 +23,7 @@ from .core.errors import Refusal, Unavailable
 from .core.resources import Resource
 from .core.switch import Switch, SwitchSettings
 from .media.client import EngineConnection, EngineLink, Position
+from .media.errors import MediaError
 from .media.messages import CommandFailed, EngineStats, LegClosed, LegStats, Stats
 from .media.process import EngineProcess, EngineSettings
 from .node import Arrived, Input, Node, PromptMade, Turn, Unreachable
@@ -152,13 +153,31 @@ class Server:
 
         Raises StoreError, after all of that, if the disk has not taken the last turn: then calls were not hung up, and
         the next server finds what the one before it has written.
+
+        After a bug there is no farewell, and the engine lives on (see `docs/decisions/bugs-end-the-server.md`).
         """
+        if self._is_broken():
+            await self._end_tasks()
+            return
         self._put(events.ServerStopping())
         await asyncio.sleep(FAREWELL_POLL_S)
         await self._until(
             lambda: not (self._store_trouble or self.switch.live_calls or self.switch.live_recordings), FAREWELL_S
         )
         await self._until(lambda: not self.endpoint.calls, CONFIRMED_S)
+        await self._end_tasks()
+        await self.engine.stop()
+        if self._unwritten:
+            raise StoreError(
+                f"The server has ended without writing the last that happened. {self._store_trouble} "
+                "Calls that were up are looked for at the next start."
+            )
+
+    def _is_broken(self) -> bool:
+        """Whether a task has ended, and not because there is no keeping an engine alive."""
+        return any(task.done() and not isinstance(task.exception(), MediaError) for task in self._tasks)
+
+    async def _end_tasks(self) -> None:
         turns, *others = self._tasks
         self._stopping = True
         self._wake.set()
@@ -169,12 +188,6 @@ class Server:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         await self.prompts.close()
-        await self.engine.stop()
-        if self._unwritten:
-            raise StoreError(
-                f"The server has ended without writing the last that happened. {self._store_trouble} "
-                "Calls that were up are looked for at the next start."
-            )
 
     async def _until(self, true: Callable[[], bool], most_s: float) -> None:
         with contextlib.suppress(TimeoutError):

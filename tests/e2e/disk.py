@@ -1,17 +1,12 @@
-"""A disk that is small enough to be filled, and a server on it in this process."""
+"""A disk that is small enough to be filled."""
 
 import contextlib
 import os
 import subprocess
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import Generator
 from pathlib import Path
 
-import httpx
 import pytest
-from serving import KEY, Serving
-
-from plenary.config import Config, Settings
-from plenary.running import RunningServer, running
 
 SMALL = "size=3m"
 
@@ -39,14 +34,3 @@ def mounted(path: Path) -> Generator[SmallDisk]:
         yield SmallDisk(path)
     finally:
         subprocess.run(["umount", "--lazy", path], check=True)
-
-
-@contextlib.asynccontextmanager
-async def up_in_here(data: Path) -> AsyncGenerator[tuple[RunningServer, httpx.AsyncClient]]:
-    """A server of this process, and a client of its API."""
-    where = Serving(data)
-    settings = Settings(
-        http=where.http, sip=where.sip, data=data, rtp_ports=where.rtp_ports, media_threads=1, access_key=KEY
-    )
-    async with where.rest, running(Config.from_settings(settings)) as server:
-        yield server, where.rest

@@ -15,6 +15,9 @@ from typing import IO, Any
 import httpx
 import msgspec
 
+from plenary.config import Config, Settings
+from plenary.running import RunningServer, running
+
 KEY = "pk_for_the_tests_only"
 START_S = 15.0
 UNTIL_S = 12.0
@@ -160,6 +163,17 @@ async def serving(data: Path, *options: str, orphan_timeout_s: float = 10.0) -> 
     finally:
         await server.end()
         await server.rest.aclose()
+
+
+@contextlib.asynccontextmanager
+async def serving_in_here(data: Path) -> AsyncGenerator[tuple[RunningServer, Serving]]:
+    """The same in this process, where its parts can be looked into and broken."""
+    where = Serving(data)
+    settings = Settings(
+        http=where.http, sip=where.sip, data=data, rtp_ports=where.rtp_ports, media_threads=1, access_key=KEY
+    )
+    async with where.rest, running(Config.from_settings(settings)) as server:
+        yield server, where
 
 
 def _is(value: Any, want: Any) -> bool:
