@@ -8,7 +8,7 @@ mod orders;
 use std::collections::HashMap;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ use plenary_media::messages::{
 };
 
 use crate::histogram::Histogram;
+use crate::jobs::{Job, Notice, Order};
 use crate::journal::Journal;
 use crate::ports::Ports;
 use crate::prompts::Prompts;
 use crate::recording::Task;
 use crate::server::{Connection, Listener, Lost};
 use crate::sys::{self, Bell, Interest, Signals};
-use crate::worker::{Job, Notice, Order};
 
 /// A media thread answers within a tick; one that takes this long is dead, and so is the engine.
 const THREAD_ANSWER: Duration = Duration::from_secs(5);
@@ -38,7 +38,7 @@ const PROMPT_RATE: u32 = 8_000;
 /// A media thread, as the control thread sees it.
 #[derive(Debug)]
 pub struct Thread {
-    pub jobs: Sender<Job>,
+    pub jobs: SyncSender<Job>,
     pub bell: Arc<Bell>,
     pub handle: JoinHandle<()>,
 }

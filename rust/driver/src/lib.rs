@@ -13,6 +13,7 @@
 
 mod control;
 mod histogram;
+mod jobs;
 mod journal;
 mod ports;
 mod prompts;
@@ -29,7 +30,7 @@ use std::net::{IpAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{channel, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -37,11 +38,12 @@ use plenary_media::engine::Config;
 use plenary_media::leg::InactivityLimits;
 
 use control::{Control, Thread};
+use jobs::{JOBS_MAX, Notice};
 use ports::Ports;
 use recording::{Report, write_recordings};
 use server::Listener;
 use sys::{Bell, Signals};
-use worker::{Notice, Worker};
+use worker::Worker;
 
 /// Media threads: more than any machine has cores to feed.
 pub const MAX_THREADS: usize = 256;
@@ -148,7 +150,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let origin = sys::monotonic();
     let mut threads = Vec::new();
     for number in 0..options.threads {
-        let (jobs, queue) = channel();
+        let (jobs, queue) = sync_channel(JOBS_MAX);
         let own_bell = Arc::new(Bell::new()?);
         let links = worker::Links {
             jobs: queue,

@@ -14,15 +14,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
-use plenary_media::engine::{Config, Engine, PHASES, RecordingOf, SUB_TICK};
-use plenary_media::leg::{Entropy, Leg};
+use plenary_media::engine::{Config, Engine, PHASES, SUB_TICK};
+use plenary_media::leg::Entropy;
 use plenary_media::legs::LegKey;
-use plenary_media::messages::{Command, Event, Id, LegSnapshot, LegStats, RecordingEnd};
+use plenary_media::messages::{Id, RecordingEnd};
 use plenary_media::output::Port;
-use plenary_media::player::Sound;
-use plenary_media::recorder::{Recorded, RecordingLimits};
+use plenary_media::recorder::Recorded;
 
-use crate::histogram::Histogram;
+use crate::jobs::{Gauges, Job, Notice, Order, Parcel};
 use crate::ports::Sockets;
 use crate::recording::{Backlog, Task};
 use crate::sys::{self, Bell, Epoll, Interest};
@@ -35,87 +34,6 @@ const STALL: Duration = Duration::from_millis(100);
 /// A datagram that seems to have waited longer has not: the wall clock was set.
 const MAX_AGE: Duration = Duration::from_secs(1);
 const SUB_TICK_NS: u64 = SUB_TICK.as_nanos() as u64;
-
-/// A leg on its way to another thread.
-#[derive(Debug)]
-pub struct Parcel {
-    leg: Box<Leg>,
-    sockets: Sockets,
-    recordings: Vec<(Id, Backlog)>,
-}
-
-/// What a thread is to do, all in one batch between two ticks.
-#[derive(Debug)]
-pub enum Order {
-    Open {
-        leg: Id,
-        offer: Option<String>,
-        sockets: Sockets,
-    },
-    Put(Box<Parcel>),
-    Play {
-        leg: Id,
-        play: Id,
-        sound: Sound,
-        looped: bool,
-    },
-    Record {
-        recording: Id,
-        of: RecordingOf,
-        limits: RecordingLimits,
-        backlog: Backlog,
-    },
-    /// The file of a recording can't be written any more.
-    Abandon {
-        recording: Id,
-    },
-    Command(Command),
-}
-
-/// What a thread knows of itself.
-#[derive(Debug, Default)]
-pub struct Gauges {
-    pub rooms: u64,
-    pub ticks: u64,
-    pub late_ticks: u64,
-    pub tick: Histogram,
-}
-
-#[derive(Debug)]
-pub enum Job {
-    Batch(Vec<Order>),
-    /// Hands a leg over; `None` if it is not here.
-    Take {
-        leg: Id,
-        reply: Sender<Option<Box<Parcel>>>,
-    },
-    Snapshot {
-        reply: Sender<(Vec<LegSnapshot>, Vec<Id>)>,
-    },
-    Stats {
-        reply: Sender<(Vec<LegStats>, Gauges)>,
-    },
-    /// Ends everything and then the thread.
-    ShutDown,
-}
-
-/// What a thread tells the control thread.
-#[derive(Debug)]
-pub enum Notice {
-    Events(Vec<Event>),
-    /// A leg is gone, or never came to be; its port is free.
-    Gone {
-        leg: Id,
-        port: u16,
-    },
-    /// A media thread has panicked, and its legs are gone.
-    Died,
-    /// The file of a recording can't be written any more; its end was told by an event.
-    Abandoned {
-        recording: Id,
-        of: RecordingOf,
-    },
-}
 
 /// A thread's end of all the queues.
 pub struct Worker {
@@ -194,9 +112,13 @@ impl Worker {
             }
             tick = self.next_tick(tick);
             let due = Duration::from_nanos(tick * SUB_TICK_NS);
-            while let Some(left) = due.checked_sub(self.now()).filter(|left| !left.is_zero()) {
-                if !self.wait_for_jobs(Some(left)) {
+            // One look at least: a thread that is always late would never hear that legs are to be closed.
+            loop {
+                if !self.wait_for_jobs(Some(due)) {
                     return;
+                }
+                if self.now() >= due {
+                    break;
                 }
             }
             let late = self.now() - due;
@@ -229,8 +151,9 @@ impl Worker {
         self.engine.legs() == 0 && self.recordings.is_empty()
     }
 
-    /// Waits for jobs, at most for `time`, and does them; `false` once the thread is to end.
-    fn wait_for_jobs(&mut self, time: Option<Duration>) -> bool {
+    /// Waits for jobs, at most until `due`, and does them; `false` once the thread is to end.
+    fn wait_for_jobs(&mut self, due: Option<Duration>) -> bool {
+        let time = due.map(|due| due.saturating_sub(self.now()));
         let mut bell = [Interest {
             fd: self.bell.as_raw_fd(),
             read: true,
@@ -241,10 +164,11 @@ impl Worker {
             return true;
         }
         self.bell.silence();
-        self.do_jobs()
+        self.do_jobs(due)
     }
 
-    fn do_jobs(&mut self) -> bool {
+    /// Does one job, and others until `due`: a tick waits for one frame of the server, not for all that it has sent.
+    fn do_jobs(&mut self, due: Option<Duration>) -> bool {
         while let Ok(job) = self.jobs.try_recv() {
             match job {
                 Job::Batch(orders) => orders.into_iter().for_each(|order| self.obey(order)),
@@ -272,6 +196,10 @@ impl Worker {
                     self.deliver();
                     return false;
                 }
+            }
+            if due.is_some_and(|due| self.now() >= due) {
+                self.bell.ring();
+                break;
             }
         }
         self.deliver();
@@ -501,5 +429,50 @@ impl Worker {
         if rung {
             self.control.ring();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobs::JOBS_MAX;
+    use plenary_media::leg::InactivityLimits;
+    use plenary_media::messages::Command;
+    use std::sync::mpsc::{channel, sync_channel};
+
+    #[test]
+    fn a_tick_that_is_due_waits_for_one_job_and_the_others_for_the_tick() {
+        let inactivity = InactivityLimits {
+            first: Duration::MAX,
+            later: Duration::MAX,
+        };
+        let config = Config {
+            public_address: [127, 0, 0, 1].into(),
+            inactivity,
+        };
+        let ((jobs, queue), (notices, _heard)) = (sync_channel(JOBS_MAX), channel());
+        let bell = Arc::new(Bell::new().expect("a bell"));
+        let links = Links {
+            jobs: queue,
+            bell: bell.clone(),
+            notices,
+            control: bell.clone(),
+            writer: channel().0,
+        };
+        let mut worker = Worker::new(config, sys::monotonic(), links).expect("a worker");
+        for n in 0..JOBS_MAX {
+            let room = Id::new(&format!("room {n}")).expect("an id");
+            let batch = vec![Order::Command(Command::OpenRoom { room })];
+            jobs.try_send(Job::Batch(batch)).expect("there is room");
+        }
+        let one_more = jobs.try_send(Job::Batch(Vec::new()));
+        assert!(one_more.is_err(), "the queue has its bound");
+        bell.ring();
+        for done in 1..4 {
+            assert!(worker.wait_for_jobs(Some(Duration::ZERO)));
+            assert_eq!(worker.engine.rooms().count(), done);
+        }
+        assert!(worker.wait_for_jobs(None));
+        assert_eq!(worker.engine.rooms().count(), JOBS_MAX);
     }
 }

@@ -9,10 +9,10 @@ use plenary_media::messages::{
 use plenary_media::player::Sound;
 use plenary_media::recorder::RecordingLimits;
 
+use crate::jobs::{Job, Order};
 use crate::recording::{Backlog, Task};
 use crate::server::Connection;
 use crate::wire::Batch;
-use crate::worker::{Job, Order};
 
 use super::{Control, PROMPT_RATE, Recording};
 
