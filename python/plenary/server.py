@@ -47,6 +47,8 @@ INBOX_MAX = 20_000
 """Inputs that wait for a turn; datagrams beyond that are dropped, and SIP repeats them."""
 BATCH_MAX = 500
 """Inputs of one turn: keeps a turn, and with it every answer, short while a storm is worked off."""
+ASKS_MAX = 1_000
+"""Requests of the API that wait at once for a turn and its commit; one more is told at once to come again."""
 ASK_S = 15.0
 """How long a request of the API waits for its turn before it is told to come again."""
 COMMIT_RETRY_S = 0.5
@@ -228,6 +230,8 @@ class Server:
         """Has the switch decide on a request; returns once that is on disk. Raises Refusal."""
         if self._stopping:
             raise Unavailable("server_ending", "The server is ending; ask again in a moment.")
+        if len(self._asks) >= ASKS_MAX or len(self._inbox) >= INBOX_MAX:
+            raise Unavailable("server_busy", "Too much waits to be done; ask again in a moment.")
         self._next_ask += 1
         ask = self._next_ask
         future = self._asks[ask] = asyncio.get_running_loop().create_future()
@@ -266,12 +270,16 @@ class Server:
             batch, self._inbox = self._inbox[:BATCH_MAX], self._inbox[BATCH_MAX:]
             if self._inbox:
                 self._wake.set()
-            turn = self.node.turn(batch, self._clock.now())
+            turn = self.node.turn(filter(self._is_wanted, batch), self._clock.now())
             self._take_reports()
             if turn.record and not await self._commit(turn):
                 self._unwritten = True
                 return
             self._perform(turn)
+
+    def _is_wanted(self, one: Input) -> bool:
+        """Not if who asked for it was told that the server did not get to it."""
+        return not isinstance(one, events.Request) or one.ask in self._asks
 
     def _take_reports(self) -> None:
         for report in self.link.reports():

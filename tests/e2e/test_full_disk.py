@@ -84,3 +84,25 @@ async def test_sigterm_ends_it_and_says_what_was_not_written(disk: SmallDisk):
     assert last.startswith("plenary: The server has ended without writing")
     assert (await asyncio.gather(asked, return_exceptions=True))[0] is not None
     await server.rest.aclose()
+
+
+async def test_requests_that_were_told_to_come_again_are_not_done_later(
+    disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
+):
+    """The first may be decided already, and wait for the disk. Those behind it wait in a row that has an end."""
+    monkeypatch.setattr(server_module, "ASKS_MAX", 3)
+    monkeypatch.setattr(server_module, "ASK_S", 0.3)
+    async with serving_in_here(disk.path / "data") as (up, server):
+        disk.fill()
+        answers = [asyncio.create_task(server.rest.post("/conferences", json={"type": "conference", "name": "1"}))]
+        await until(up.server.trouble, "the disk is full")
+        for name in "234":
+            answers.append(
+                asyncio.create_task(server.rest.post("/conferences", json={"type": "conference", "name": name}))
+            )
+        said = [(await answer).json() for answer in answers]
+        assert {answer["code"] for answer in said} == {"server_busy"}
+        assert sum("Too much" in answer["detail"] for answer in said) == 1
+        disk.free()
+        await server.create(name="5")
+        assert {"5"} <= {one["name"] for one in (await server.get("/conferences"))["result"]} <= {"1", "5"}
