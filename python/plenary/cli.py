@@ -8,39 +8,62 @@ import contextlib
 import os
 import signal
 import sys
-import tomllib
+from collections.abc import Generator
 from pathlib import Path
-from typing import Annotated
 
 import cyclopts
 import uvloop
+from cyclopts.argument import ArgumentCollection
 from cyclopts.config import Env, Toml
 
-from .config import Config, ConfigError, Settings
+from .config import Config, ConfigError, Settings, check_environment, check_file
 from .keys import new_key
 from .logs import log_to_stderr
-from .running import running
+from .running import DEFAULT_CUSTOMER, running
+from .store.store import Store
 from .version import VERSION
-
-app = cyclopts.App(
-    name="plenary",
-    help="A conference server that people program: phones call in, REST decides, everybody hears everybody.",
-    version=VERSION,
-    config=Env("PLENARY_", command=False),
-)
 
 
 class UserError(Exception):
     """Something that the user can mend; the message says how."""
 
 
-@app.command
-def serve(settings: Settings = Settings()) -> None:  # noqa: B008  (frozen)
+def _file(app: cyclopts.App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Fills in what the command line and the environment have left open, from the file that `--config` names."""
+    named = arguments.get("--config")
+    if named.tokens:
+        path = check_file(Path(named.tokens[0].value))
+        Toml(path, use_commands_as_keys=False, allow_unknown=True)(app, commands, arguments)
+
+
+app = cyclopts.App(
+    name="plenary",
+    help="A conference server that people program: phones call in, REST decides, everybody hears everybody.",
+    version=VERSION,
+)
+serving = cyclopts.App(name="serve", config=[Env("PLENARY_", command=False), _file])
+customer = cyclopts.App(
+    name="customer",
+    help="Customers (tenants) and their access keys: each sees only what is his. The server must not be running.",
+    config=[_file],
+)
+app.command(serving)
+app.command(customer)
+
+
+@serving.default
+def serve(settings: Settings = Settings(), *, config: Path | None = None) -> None:  # noqa: ARG001, B008
     """Start the server and stay until SIGTERM or Ctrl-C, which hang up every call.
 
-    Each setting can also be given as PLENARY_… in the environment, or in a TOML file named by --config or
-    PLENARY_CONFIG (`http = "127.0.0.1:8080"`).
+    Each setting can also be given in the environment, as PLENARY_…, or in a TOML file: `http = "0.0.0.0:8080"`,
+    `sip_users = ["ann:secret", "bob:secret2"]`. The command line wins over the environment, and that over the file.
+
+    Parameters
+    ----------
+    config
+        TOML file of settings.
     """
+    check_environment(os.environ)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(Config.from_settings(settings)))
 
@@ -59,31 +82,74 @@ def demo(*, exit: bool = False) -> None:
     sys.exit(asyncio.run(run_demo(stay=not exit)))
 
 
-customer = cyclopts.App(name="customer", help="Customers (tenants): each sees only what is his.")
-app.command(customer)
-
-
 @customer.command
-def add(name: str, *, data: Path = Settings.data) -> None:
-    """Make a customer with an access key of his own, and print the key. The server must not be running.
+def add(name: str, /, *, data: Path = Settings.data, config: Path | None = None) -> None:  # noqa: ARG001
+    """Make a customer with an access key of his own, or give an existing one a further key; prints the key.
 
     Parameters
     ----------
     name
-        Unique name. An existing customer gets one more key.
+        Unique name. The one that a server starts with is called `default`.
     data
         Data folder of the server.
+    config
+        TOML file of the server's settings, for its data folder.
     """
-    from .store.store import Store
-
-    store = Store.open(data)
-    try:
+    if not name.strip():
+        raise UserError("A customer has a name.")
+    with _store(data) as store:
         key = new_key()
         id = store.ensure_customer(name)
         store.add_access_key(id, key)
+    print(f"customer    {id}\naccess key  {key}")  # noqa: T201
+
+
+@customer.command(name="list")
+def list_(*, data: Path = Settings.data, config: Path | None = None) -> None:  # noqa: ARG001
+    """List the customers, and how many keys each has. Keys themselves are not kept, only their hashes.
+
+    Parameters
+    ----------
+    data
+        Data folder of the server.
+    config
+        TOML file of the server's settings, for its data folder.
+    """
+    with _store(data) as store:
+        for id, name, keys in store.customers():
+            print(f"{id}  {keys:>3} keys  {name}")  # noqa: T201
+
+
+@customer.command
+def revoke(name: str, /, *, data: Path = Settings.data, config: Path | None = None) -> None:  # noqa: ARG001
+    """Take all keys from a customer. What is his stays; `customer add` gives him a new key.
+
+    Parameters
+    ----------
+    name
+        Whose.
+    data
+        Data folder of the server.
+    config
+        TOML file of the server's settings, for its data folder.
+    """
+    with _store(data) as store:
+        found = next((id for id, known, _ in store.customers() if known == name), None)
+        if found is None:
+            raise UserError(f"There is no customer called {name}: see `plenary customer list`.")
+        number = store.revoke_access_keys(found)
+    print(f"{number} keys of {name} are good for nothing any more.")  # noqa: T201
+
+
+@contextlib.contextmanager
+def _store(data: Path) -> Generator[Store]:
+    if not data.is_dir():
+        raise UserError(f"--data: there is no data folder {data}; it is the one that the server was started with.")
+    store = Store.open(data)
+    try:
+        yield store
     finally:
         store.close()
-    print(f"customer    {id}\naccess key  {key}")  # noqa: T201
 
 
 def main() -> None:
@@ -92,7 +158,7 @@ def main() -> None:
     from .store.errors import StoreError
 
     try:
-        app.meta(sys.argv[1:], exit_on_error=False, print_error=False)
+        app(sys.argv[1:], exit_on_error=False, print_error=False)
     except cyclopts.CycloptsError as error:
         print(f"plenary: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
@@ -101,21 +167,6 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
-
-
-@app.meta.default
-def _with_file(
-    *tokens: Annotated[str, cyclopts.Parameter(show=False, allow_leading_hyphen=True)],
-    config: Annotated[Path | None, cyclopts.Parameter(env_var="PLENARY_CONFIG", help="TOML file of settings.")] = None,
-) -> None:
-    if config is not None:
-        try:
-            tomllib.loads(config.read_text())
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise UserError(f"--config: {config} can't be read as TOML: {reason}.") from error
-        app.config = (Env("PLENARY_", command=False), Toml(config, use_commands_as_keys=False))
-    app(tokens, exit_on_error=False, print_error=False)
 
 
 async def _serve(config: Config) -> None:
@@ -129,31 +180,40 @@ async def _serve(config: Config) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         async with running(config) as server:
             print(_banner(config, server.new_key), flush=True)  # noqa: T201
-            await server.failed()
+            try:
+                await server.failed()
+            finally:
+                print("Hanging up every call, then good bye.", flush=True)  # noqa: T201
 
 
 def _banner(config: Config, key: str | None) -> str:
     """What the user needs next: where things are, and a line that works as it stands."""
-    known = key or "YOUR_ACCESS_KEY"
-    who = "anyone may call" if config.sip_anonymous else f"{len(config.sip_users)} users may call"
+    callers = len(config.sip_users)
+    who = "anyone may call" if config.sip_anonymous else f"{callers} user{'s' * (callers != 1)} may call"
+    http, sip = config.http.as_reached_at(config.public_address), config.sip.as_reached_at(config.public_address)
     lines = [
         f"Plenary {VERSION} is up.",
         "",
-        f"  REST   http://{config.http}/v1.0    (to read: http://{config.http}/docs)",
-        f"  SIP    sip:<conference id or alias>@{config.sip}    (UDP; {who})",
+        f"  REST   http://{http}/v1.0    (to read: http://{http}/docs)",
+        f"  SIP    sip:<conference id or alias>@{sip}    (UDP; {who})",
         f"  Data   {config.data}",
     ]
     if key:
         lines += [f"  Key    {key}    (shown this once; keep it)"]
+    elif not config.access_key:
+        lines += [f"  Key    as printed at the first start (lost? stop, then: plenary customer add {DEFAULT_CUSTOMER})"]
+    if not config.http.is_loopback:
+        lines += [
+            "  Note   REST is open to other machines without TLS: keys travel readable. Put a TLS proxy in front."
+        ]
     lines += [
         "",
-        "Make a conference that you can call as sip:first@" + str(config.sip) + ":",
+        f"Make a conference that you can call as sip:hello@{sip}:",
         "",
-        f"  curl -s 'http://{config.http}/v1.0/conferences' -H 'Authorization: Bearer {known}' \\",
-        """    -H 'Content-Type: application/json' -d '{"type": "conference", "name": "first", "settings": """
-        """{"aliases": ["first"]},""",
-        """         "pre_actions": [{"type": "talk", "option": {"text": "Welcome.", "gender": "female", """
-        """"language": "en-US"}}]}'""",
+        f"  curl -s 'http://{http}/v1.0/conferences' -H 'Authorization: Bearer {key or 'YOUR_ACCESS_KEY'}' \\",
+        """    -H 'Content-Type: application/json' \\""",
+        """    -d '{"type": "conference", "name": "hello", "settings": {"aliases": ["hello"]},""",
+        """         "pre_actions": [{"type": "talk", "option": {"text": "Welcome."}}]}'""",
         "",
     ]
     return "\n".join(lines)

@@ -4,10 +4,14 @@ Precedence: command line, environment, file, default. The command line is made f
 setting is its docstring below and nothing else.
 """
 
+import dataclasses
 import ipaddress
 import socket
+import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, cast
 
 import cyclopts
 
@@ -29,13 +33,17 @@ class Endpoint:
     host: str
     port: int
 
+    def as_reached_at(self, public_address: str) -> "Endpoint":
+        """Where others reach it: the wildcard address is nobody's."""
+        return Endpoint(public_address, self.port) if self.is_wildcard else self
+
     @classmethod
     def parse(cls, option: str, text: str) -> "Endpoint":
         """Raises ConfigError, naming the option."""
         host, colon, port = text.rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
         if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-            raise ConfigError(f"{option}: '{text}' is not HOST:PORT, such as 127.0.0.1:8080.")
+            raise ConfigError(f"{option}: '{text}' is not HOST:PORT, such as {Settings.__dict__[option[2:]]}.")
         return cls(host, int(port))
 
     def __str__(self) -> str:
@@ -91,11 +99,13 @@ class Settings:
     """The IP address that phones reach this server at, if it is behind NAT. Default: the address of --sip, or this
     machine's own if that is 0.0.0.0."""
     access_key: str = ""
-    """Key for the REST API. Default: made and printed at the first start. Better set as PLENARY_ACCESS_KEY."""
-    sip_users: list[str] | None = None
-    """Who may call, NAME:PASSWORD; give it several times. Asked for by digest authentication."""
+    """The key for the REST API: it takes the place of every other key of the customer `default`. Default: one is made
+    and printed at the first start. Better set as PLENARY_ACCESS_KEY."""
+    sip_users: Annotated[list[str] | None, cyclopts.Parameter(negative=())] = None
+    """Who may call, NAME:PASSWORD; give it once for each, in PLENARY_SIP_USERS with spaces between. Asked for by
+    digest authentication."""
     sip_anonymous: bool | None = None
-    """Let in callers who can't authenticate. Default: only while --sip is on loopback."""
+    """Let in callers who can't authenticate. Default: only while --sip is on loopback and nobody is named."""
     sip_realm: str = "plenary"
     """Realm of digest authentication."""
     sip_digest: str = "MD5"
@@ -142,15 +152,21 @@ class Config:
     def from_settings(cls, settings: Settings) -> "Config":
         """Raises `ConfigError` for a value that can't be used."""
         http, sip = Endpoint.parse("--http", settings.http), Endpoint.parse("--sip", settings.sip)
-        anonymous = sip.is_loopback if settings.sip_anonymous is None else settings.sip_anonymous
         users = _users(settings.sip_users or [])
+        by_default = sip.is_loopback and not users
+        anonymous = by_default if settings.sip_anonymous is None else settings.sip_anonymous
         if not anonymous and not users:
             raise ConfigError(
                 f"--sip {sip} can be reached from other machines, and nobody may call: "
                 "give --sip-users NAME:PASSWORD, or --sip-anonymous to let in everyone."
             )
-        if settings.orphan_timeout < 1 or settings.media_threads < 0 or settings.event_days < 1:
-            raise ConfigError("--orphan-timeout, --event-days: at least 1; --media-threads: at least 0.")
+        for option, value, least in (
+            ("--orphan-timeout", settings.orphan_timeout, 1),
+            ("--event-days", settings.event_days, 1),
+            ("--media-threads", settings.media_threads, 0),
+        ):
+            if value < least:
+                raise ConfigError(f"{option}: {value} is less than {least}.")
         if settings.access_key and not KEY_MIN <= len(settings.access_key) <= KEY_MAX:
             raise ConfigError(f"--access-key: a key has {KEY_MIN} to {KEY_MAX} characters, better random ones.")
         return cls(
@@ -170,6 +186,49 @@ class Config:
             event_days=settings.event_days,
             fetch_private=settings.fetch_private,
         )
+
+
+def check_file(path: Path) -> Path:
+    """A TOML file with nothing in it but settings of the right types. Raises ConfigError, naming the key."""
+    try:
+        found = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"--config: {path} can't be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise ConfigError(f"--config: {path} is no TOML: {error}.") from error
+    known = {field.name: field for field in dataclasses.fields(Settings)}
+    for key, value in found.items():
+        if key not in known:
+            raise ConfigError(f"--config: {path}: there is no setting '{key}'; `plenary serve --help` lists them.")
+        wanted = str(known[key].type)
+        kind = next((kind for kind in _TOML_TYPES if kind in wanted), "str")
+        if not _TOML_TYPES[kind](value):
+            raise ConfigError(f"--config: {path}: {key} = {value!r} is not what it should be: {_TOML_WORDS[kind]}.")
+    return path
+
+
+_TOML_TYPES: dict[str, Callable[[object], bool]] = {
+    "list": lambda value: isinstance(value, list) and all(isinstance(one, str) for one in cast(list[object], value)),
+    "bool": lambda value: isinstance(value, bool),
+    "int": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "float": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    "str": lambda value: isinstance(value, str),
+}
+_TOML_WORDS = {
+    "list": 'a list such as ["ann:secret"]',
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a string in quotes",
+}
+
+
+def check_environment(environment: Mapping[str, str]) -> None:
+    """No PLENARY_ variable that means nothing: a misspelt one would be missed. Raises ConfigError."""
+    known = {f"PLENARY_{field.name.upper()}" for field in dataclasses.fields(Settings)} | {"PLENARY_CONFIG"}
+    for name in environment:
+        if name.startswith("PLENARY_") and name not in known:
+            raise ConfigError(f"There is no setting {name}; `plenary serve --help` lists them.")
 
 
 def _users(entries: list[str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import AsyncGenerator, Generator
 from functools import partial
@@ -24,6 +25,7 @@ log = structlog.get_logger("plenary")
 
 DEFAULT_CUSTOMER = "default"
 """Owner of the key that a server is started with."""
+MAX_PORT = 65535
 HTTP_BACKLOG = 1024
 """Connections that the kernel holds while we are busy."""
 KEEP_ALIVE_S = 75
@@ -73,20 +75,19 @@ async def running(config: Config) -> AsyncGenerator[RunningServer]:
     with _listening("--http", config.http) as http_socket:
         _warn_of_missing_programs()
         store = Store.open(config.data)
-        key = _ensure_key(store, config.access_key)
         server = Server(config, store)
         try:
             await server.start()
         except OSError as error:
             store.close()
-            raise ConfigError(f"--sip: can't listen on {config.sip} ({_reason(error)}). {_WHAT_TO_DO}") from error
+            raise _cannot_listen("--sip", config.sip, error) from error
         async with contextlib.AsyncExitStack() as ending:
             ending.push_async_callback(server.close)
             http = _Http(server, http_socket)
             task = asyncio.create_task(http.serve(sockets=[http_socket]), name="http")
             ending.push_async_callback(_end, http, task)
             ending.push_async_callback(server.stop)
-            up = RunningServer(server, task, key)
+            up = RunningServer(server, task, _ensure_key(store, config.access_key))
             await up.ready()
             yield up
 
@@ -137,9 +138,6 @@ async def _end(http: _Http, task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-_WHAT_TO_DO = "Is another program there? Choose another with the option of that name."
-
-
 @contextlib.contextmanager
 def _listening(option: str, where: Endpoint) -> Generator[socket.socket]:
     family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
@@ -148,20 +146,31 @@ def _listening(option: str, where: Endpoint) -> Generator[socket.socket]:
         try:
             bound.bind((where.host, where.port))
         except OSError as error:
-            raise ConfigError(f"{option}: can't listen on {where} ({_reason(error)}). {_WHAT_TO_DO}") from error
+            raise _cannot_listen(option, where, error) from error
         yield bound
 
 
-def _reason(error: OSError) -> str:
-    """In the system's words, which an event loop may have put behind words of its own."""
+def _cannot_listen(option: str, where: Endpoint, error: OSError) -> ConfigError:
+    # An event loop may have put the system's error behind words of its own.
     original = error.__cause__ or error.__context__ or error
-    return original.strerror or str(error) if isinstance(original, OSError) else str(error)
+    number = original.errno if isinstance(original, OSError) else error.errno
+    if number == errno.EADDRINUSE:
+        another = Endpoint(where.host, where.port + 1 if where.port < MAX_PORT else where.port - 1)
+        return ConfigError(
+            f"{option}: another program is at {where}. End it, or take another port: {option} {another}."
+        )
+    if number == errno.EADDRNOTAVAIL:
+        return ConfigError(f"{option}: {where.host} is no address of this machine.")
+    if number == errno.EACCES:
+        return ConfigError(f"{option}: only root may listen on port {where.port}; take one above 1023.")
+    return ConfigError(f"{option}: can't listen on {where}: {original}.")
 
 
 def _ensure_key(store: Store, given: str) -> str | None:
-    """Sees to it that there is a key; returns it if it was made here."""
+    """Sees to it that there is a key; returns it if it was made here. One that is given is the only one."""
     customer = store.ensure_customer(DEFAULT_CUSTOMER)
     if given:
+        store.revoke_access_keys(customer)
         store.add_access_key(customer, given)
         return None
     if store.has_access_key(customer):

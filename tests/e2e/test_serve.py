@@ -101,13 +101,13 @@ async def test_the_first_start_prints_a_key_and_a_line_that_works(tmp_path: Path
         out, error = await made.communicate()
         assert b'"id"' in out, (out, error)
         async with Phone("ann") as ann:
-            await ann.call(f"sip:first@{sip}")
+            await ann.call(f"sip:hello@{sip}")
             await until(lambda: len(ann.heard().pcm) > 4000, "the greeting")
     async with Started(*arguments) as again, httpx.AsyncClient() as rest:
         assert key[1] not in again.banner
         assert "YOUR_ACCESS_KEY" in again.banner
         listed = await rest.get(f"http://{http}/v1.0/conferences", headers={"Authorization": f"Bearer {key[1]}"})
-        assert [one["name"] for one in listed.json()["result"]] == ["first"]
+        assert [one["name"] for one in listed.json()["result"]] == ["hello"]
     assert left_behind(tmp_path / "data") == []
 
 
@@ -161,7 +161,7 @@ async def test_what_keeps_it_from_starting_is_told_in_one_line(tmp_path: Path):
         (damaged / "plenary.sqlite3").write_bytes(b"no database at all" * 500)
         cases: dict[str, tuple[list[str], str]] = {
             "HTTP port taken": (serve(tmp_path, "--http", other.http), "--http"),
-            "SIP port taken": (serve(tmp_path, "--sip", other.sip), "Address already in use"),
+            "SIP port taken": (serve(tmp_path, "--sip", other.sip), "another program is at"),
             "folder taken": (serve(tmp_path, "--data", str(other.data)), "in use by another server"),
             "folder is a file": (serve(tmp_path, "--data", str(tmp_path / "file")), str(tmp_path / "file")),
             "folder can't be made": (serve(tmp_path, "--data", "/proc/no/folder"), "/proc/no/folder"),

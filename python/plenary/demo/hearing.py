@@ -7,15 +7,23 @@ recording from another. There the two are laid upon each other to the sample.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import log10
 from operator import mul
+from statistics import median
 
 RATE_HZ = 8000
 STEP = 8
 """Samples that become one value: 8 kHz to 1 kHz."""
-HEARD_ABOVE = 0.5
-"""Gain from which a voice counts as heard: half as loud as it was said. The mixer gives 1."""
+WINDOW_S = 0.4
+"""Pieces that are laid upon each other one by one: a jitter buffer may put in or leave out a packet between two."""
+SHIFT_MS = 60
+"""How far a piece may be from where the whole has its best place: three packets."""
+QUIET = 0.1
+"""Share of the mean power below which a piece says nothing: a pause."""
+HEARD_ABOVE = 0.8
+"""Gain from which a voice counts as heard. The mixer gives 1; G.711 and what else talks move it by a few hundredths."""
 UNHEARD_BELOW = 0.2
 """Gain below which a voice counts as not there: what different speech has in common by chance."""
 
@@ -25,7 +33,9 @@ class Match:
     """The best place for one sound in another."""
 
     gain: float
-    """How loud it is there: 1 as said, 0 absent (least squares)."""
+    """How loud all of it is there at once: 1 as said, 0 absent (least squares)."""
+    piecewise_gain: float
+    """The same piece by piece, each where it fits best; the median."""
     correlation: float
     """-1 to 1: how much of what is heard there is this sound."""
     at_ms: int
@@ -33,7 +43,7 @@ class Match:
 
     @property
     def is_heard(self) -> bool:
-        return self.gain >= HEARD_ABOVE
+        return self.piecewise_gain >= HEARD_ABOVE
 
     @property
     def is_absent(self) -> bool:
@@ -49,24 +59,47 @@ def find(said: array[int], heard: array[int], window_ms: int | None = None) -> M
     places = len(hay) - len(needle) + 1
     if window_ms is not None:
         places = min(places, window_ms * RATE_HZ // STEP // 1000 + 1)
-    energy = sum(map(mul, needle, needle))
-    if places < 1 or not energy:
-        return Match(0.0, 0.0, 0)
+    if places < 1 or not any(needle):
+        return Match(0.0, 0.0, 0.0, 0)
+    place = _best_place(needle, hay, range(places))
+    at = max(_around(place), key=lambda at: _gain(said, heard, at))
+    pieces = [
+        max(_gain(piece, heard, one) for one in _around(_best_place(_slow(piece), hay, nearby)))
+        for piece, nearby in _pieces(said, place, len(hay))
+    ]
+    there = memoryview(heard)[at : at + len(said)]
+    energy, energy_there = sum(map(mul, said, said)), sum(map(mul, there, there))
+    gain = _gain(said, heard, at)
+    correlation = gain * (energy / energy_there) ** 0.5 if energy_there else 0.0
+    return Match(gain, median(pieces) if pieces else 0.0, correlation, at * 1000 // RATE_HZ)
+
+
+def _pieces(said: array[int], place: int, hay_length: int) -> Iterator[tuple[array[int], range]]:
+    """Pieces of what was said that are no pauses, and where in the hay each may be."""
+    size, shift = int(WINDOW_S * RATE_HZ), SHIFT_MS * RATE_HZ // STEP // 1000
+    power = sum(map(mul, said, said)) / len(said)
+    for first in range(0, len(said) - size + 1, size):
+        piece = said[first : first + size]
+        around = place + first // STEP
+        nearby = range(max(0, around - shift), min(around + shift, hay_length - size // STEP) + 1)
+        if nearby and sum(map(mul, piece, piece)) / size > QUIET * power:
+            yield piece, nearby
+
+
+def _best_place(needle: array[float], hay: array[float], places: range) -> int:
     # The hay is not copied for each place: `map` stops with the needle, so a view of its rest is enough.
     view = memoryview(hay)
-    _, place = max((sum(map(mul, needle, view[place:])), place) for place in range(places))
-    return max(
-        (_laid_upon(said, heard, at) for at in range(max(0, (place - 1) * STEP), (place + 1) * STEP + 1)),
-        key=lambda match: match.gain,
-    )
+    return max(places, key=lambda place: sum(map(mul, needle, view[place:])))
 
 
-def _laid_upon(said: array[int], heard: array[int], at: int) -> Match:
-    there = memoryview(heard)[at : at + len(said)]
-    both = sum(map(mul, said, there))
-    energy, energy_there = sum(map(mul, said, said)), sum(map(mul, there, there))
-    correlation = both / (energy * energy_there) ** 0.5 if energy_there else 0.0
-    return Match(both / energy, correlation, at * 1000 // RATE_HZ)
+def _around(place: int) -> range:
+    """Samples around a place in the slow sound."""
+    return range(max(0, (place - 1) * STEP), (place + 1) * STEP + 1)
+
+
+def _gain(said: array[int], heard: array[int], at: int) -> float:
+    energy = sum(map(mul, said, said))
+    return sum(map(mul, said, memoryview(heard)[at:])) / energy if energy else 0.0
 
 
 def level_dbfs(pcm: array[int]) -> float:

@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import io
 import logging
+import signal
 import socket
 import sys
 import tempfile
 import wave
 from array import array
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -83,7 +84,9 @@ async def run_demo(stay: bool) -> int:
     with tempfile.TemporaryDirectory(prefix="plenary-demo-") as folder, View(TITLE) as view:
         key = new_key()
         config = _config(Path(folder), key)
-        view.doing(f"starting a server: REST on {config.http}, SIP on {config.sip}, data in {folder}")
+        taken = [str(port) for port, place in ((8080, config.http), (5060, config.sip)) if place.port != port]
+        why = f" (taken: {', '.join(taken)})" if taken else ""
+        view.doing(f"starting a server: REST on {config.http}, SIP on {config.sip}{why}, data in {folder}")
         async with running(config) as up:
             view.fact("the server is up and ready", not up.server.trouble())
             async with httpx.AsyncClient(
@@ -108,7 +111,8 @@ class _Story:
         self.voices = voices
         self.phones: dict[str, Phone] = {}
         self.position = 0
-        self.ears = ProcessPoolExecutor(1, get_context("spawn"))
+        # Ctrl-C goes to all processes of a terminal; this one ends when the story does.
+        self.ears = ProcessPoolExecutor(1, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN))
 
     async def tell(self) -> None:
         async with contextlib.AsyncExitStack() as ending:
@@ -153,7 +157,7 @@ class _Story:
         self.view.fact(
             "every caller heard the whole greeting, word for word, before the room",
             all(match.correlation > 0.9 for match in matches),
-            "correlation " + " ".join(f"{match.correlation:.2f}" for match in matches),
+            f"correlation {_from_to([match.correlation for match in matches], 2)}",
         )
 
     async def _everyone_talks(self, conference: str) -> str:
@@ -173,7 +177,7 @@ class _Story:
 
     async def _measure(self, began: float) -> None:
         self.view.doing("measuring who was heard by whom")
-        right, delays = True, list[float]()
+        right, delays, gains = True, list[int](), list[float]()
         for listener, phone in self.phones.items():
             heard = phone.heard().between(began, began + TALK_S + 0.5)
             for speaker, said in self.voices.items():
@@ -181,16 +185,18 @@ class _Story:
                 (match,) = await self._found(window, [heard], DELAY_MAX_MS)
                 if speaker == listener:
                     right = right and match.is_absent
-                    self.view.matrix[listener, speaker] = "[dim]not himself[/]" if match.is_absent else "[red]ECHO[/]"
+                    self.view.matrix[listener, speaker] = "[dim]no[/]" if match.is_absent else "[red]ECHO[/]"
                 else:
                     right = right and match.is_heard
                     delays.append(match.at_ms)
-                    said_so = f"[green]yes[/] gain {match.gain:.2f}" if match.is_heard else "[red]NO[/]"
-                    self.view.matrix[listener, speaker] = f"{said_so} [dim]{match.at_ms} ms[/]"
+                    said_so = "[green]yes[/]" if match.is_heard else "[red]NO[/]"
+                    figures = f"{match.piecewise_gain:.2f} {match.at_ms} ms"
+                    self.view.matrix[listener, speaker] = f"{said_so} [dim]{figures}[/]"
+                    gains.append(match.piecewise_gain)
         self.view.fact(
             "everyone heard everyone else, and nobody himself",
             right,
-            f"mouth to ear {min(delays):.0f} to {max(delays):.0f} ms" if right else "",
+            f"gain {_from_to(gains, 2)}, mouth to ear {_from_to(delays)} ms",
         )
         reception = [phone.reception for phone in self.phones.values()]
         self.view.fact(
@@ -211,7 +217,7 @@ class _Story:
         self.view.fact(
             "the recording is a valid WAV file and holds all three voices",
             all(match.is_heard for match in matches),
-            f"{seconds:.1f} s, gains " + " ".join(f"{match.gain:.2f}" for match in matches),
+            f"{seconds:.1f} s, gain {_from_to([match.piecewise_gain for match in matches], 2)}",
         )
 
     async def _delete(self, conference: str) -> None:
@@ -230,7 +236,7 @@ class _Story:
         self.view.fact(
             "every caller heard the whole farewell, then was hung up",
             all(match.correlation > 0.9 for match in matches) and set(reasons) == {"bye"},
-            "correlation " + " ".join(f"{match.correlation:.2f}" for match in matches),
+            f"correlation {_from_to([match.correlation for match in matches], 2)}",
         )
 
     async def _look_at_log(self, conference: str) -> None:
@@ -296,18 +302,23 @@ async def _stay(view: View, config: Config, key: str, rest: httpx.AsyncClient) -
     base = f"http://{config.http}"
     view.console.print(
         f"""
-  The server stays up until Ctrl-C. Call it from any SIP phone on this machine:
+  The server stays up until Ctrl-C; then all of it is gone. Call it from any SIP phone on this machine at
 
-    [bold]sip:demo@{config.sip}[/]        for example: baresip -e '/dial sip:demo@{config.sip}'
+    [bold]sip:demo@{config.sip}[/]
+
+  or without a phone, with a virtual one:
+
+    python examples/call.py sip:demo@{config.sip} --seconds 5 --hear heard.wav
 
   Look at it, record it, end it; the API is described at [bold]{base}/docs[/]
 
-    KEY={key}  CONFERENCE={base}/v1.0/conferences/{conference}
+    export KEY={key}
+    export CONFERENCE={base}/v1.0/conferences/{conference}
     curl -s $CONFERENCE -H "Authorization: Bearer $KEY"
     curl -s -X POST $CONFERENCE/recording_start -H "Authorization: Bearer $KEY"
     curl -s -X DELETE $CONFERENCE -H "Authorization: Bearer $KEY"
 
-  What happens:
+  What happens (times in UTC):
 """,
         highlight=False,
         soft_wrap=True,
@@ -338,6 +349,11 @@ def _free(port: int, kind: socket.SocketKind) -> int:
                 continue
             return probe.getsockname()[1]
     raise OSError("no free port on loopback")
+
+
+def _from_to(values: Sequence[float], digits: int = 0) -> str:
+    low, high = f"{min(values):.{digits}f}", f"{max(values):.{digits}f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _pcm(prompt: Prompt) -> array[int]:

@@ -16,6 +16,8 @@ METER_FLOOR_DBFS = -48.0
 METER_CELLS = 12
 REFRESH_HZ = 12
 EVENTS_SHOWN = 6
+LOW_LINES = 36
+"""A lower terminal gets the matrix in place of the callers, and no events."""
 
 
 @dataclass
@@ -68,7 +70,7 @@ class View:
         """What goes on at the moment."""
         self.now = sentence
         if self._live is None:
-            self.console.print(f"{self._elapsed():5.1f} s  {sentence}")
+            self.console.print(f"{self._elapsed():5.1f} s  {sentence}", soft_wrap=True)
 
     def fact(self, sentence: str, is_true: bool, figures: str = "") -> None:
         """Something was measured."""
@@ -90,12 +92,13 @@ class View:
 
     def __rich__(self) -> RenderableType:
         parts: list[RenderableType] = [Text(self.title, style="bold"), Text("")]
-        if self.callers:
+        low = self.console.height < LOW_LINES
+        if self.callers and not (self.matrix and low):
             parts += [self._callers(), Text("")]
         if self.matrix:
             parts += [self._matrix(), Text("")]
         parts += [self._fact(fact) for fact in self.facts]
-        if self.events and self.now:
+        if self.events and self.now and not low:
             parts += [Text(""), *(Text(f"    {line}", style="dim") for line in self.events[-EVENTS_SHOWN:])]
         if self.now:
             parts += [Text(""), Text.assemble((f"{self._elapsed():5.1f} s  ", "dim"), (self.now, "cyan"))]
@@ -124,9 +127,9 @@ class View:
             pad_edge=False,
             header_style="dim",
         )
-        table.add_column("", width=12, style="bold")
+        table.add_column("", width=8, style="bold")
         for name in names:
-            table.add_column(f"hears {name}", width=22)
+            table.add_column(f"hears {name}", width=17, no_wrap=True)
         for listener in names:
             table.add_row(listener, *(self.matrix.get((listener, speaker), "") for speaker in names))
         return table

@@ -271,6 +271,21 @@ class Store:
         with self._transaction() as connection:
             connection.execute(add, {"hash": _hash(key), "customer_id": customer})
 
+    def customers(self) -> list[tuple[str, str, int]]:
+        """Every customer by name: (id, name, how many keys stand for him)."""
+        customer, key = tables.customer, tables.access_key
+        number = sa.select(sa.func.count()).where(key.c.customer_id == customer.c.id).scalar_subquery()
+        every = sa.select(customer.c.id, customer.c.name, number).order_by(customer.c.name)
+        with told_as_store_errors(str(self.path)), self._readers.connect() as connection:
+            return [(str(id), str(name), int(keys)) for id, name, keys in connection.execute(every)]
+
+    def revoke_access_keys(self, customer: str) -> int:
+        """No key stands for this customer any more. Returns how many did."""
+        with self._transaction() as connection:
+            return connection.execute(
+                sa.delete(tables.access_key).where(tables.access_key.c.customer_id == customer)
+            ).rowcount
+
     def has_access_key(self, customer: str) -> bool:
         """Whether any key stands for this customer."""
         find = sa.select(sa.literal(1)).where(tables.access_key.c.customer_id == customer).limit(1)

@@ -1,0 +1,50 @@
+"""Calls a SIP address with a virtual phone: no sound card, no configuration.
+
+    python examples/call.py sip:hello@127.0.0.1:5060 --say hello.wav --press 421 --seconds 10 --hear heard.wav
+
+`--say` is a WAV file (8 kHz, mono, 16 bit) or a tone in Hz; `--hear` is where what was heard is written.
+"""
+
+import argparse
+import asyncio
+import wave
+from pathlib import Path
+
+from plenary.testing.phone import Phone
+from plenary.testing.tones import RATE_HZ, level_dbfs
+
+
+async def call(uri: str, say: str, press: str, seconds: float, hear: Path | None, password: str, name: str) -> None:
+    async with Phone(name, password=password) as phone:
+        await phone.call(uri)
+        print("answered")
+        phone.say(float(say) if say.isdecimal() else Path(say))
+        if press:
+            await asyncio.sleep(1)
+            await phone.press(press)
+            print(f"pressed {press}")
+        await asyncio.wait([phone.ended], timeout=seconds)
+        print(f"the other side hung up: {phone.ended.result()}" if phone.ended.done() else "hanging up")
+        if phone.in_call:
+            await phone.hang_up()
+        heard = phone.heard().pcm
+        print(
+            f"heard {len(heard) / RATE_HZ:.1f} s at {level_dbfs(heard):.0f} dBFS, lost {phone.reception.lost} packets"
+        )
+        if hear is not None:
+            with wave.open(str(hear), "wb") as file:
+                file.setparams((1, 2, RATE_HZ, 0, "NONE", ""))
+                file.writeframes(heard.tobytes())
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Calls a SIP address with a virtual phone.")
+    parser.add_argument("uri")
+    parser.add_argument("--say", default="440", help="WAV file or tone in Hz (default: 440)")
+    parser.add_argument("--press", default="", help="keys, a second after the answer")
+    parser.add_argument("--seconds", type=float, default=10.0, help="hang up after (default: 10)")
+    parser.add_argument("--hear", type=Path, help="WAV file for what is heard")
+    parser.add_argument("--name", default="phone", help="who calls")
+    parser.add_argument("--password", default="", help="if the server asks for one")
+    given = parser.parse_args()
+    asyncio.run(call(given.uri, given.say, given.press, given.seconds, given.hear, given.password, given.name))
