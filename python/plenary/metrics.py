@@ -1,10 +1,27 @@
 """What the server adds to `/metrics`: calls, conferences, the log, and the media engine's figures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from .api.metrics import Metrics
 from .media.messages import EngineStats, LegStats
 from .server import Server
+
+
+class _Refused(Collector):
+    """What the signalling refused, by status."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        about = "SIP requests that were refused, calls to nobody included."
+        family = CounterMetricFamily("plenary_sip_refused", about, labels=["status"])
+        for status, count in sorted(self._server.endpoint.refused.items()):
+            family.add_metric([str(status)], count)
+        yield family
 
 
 def add_server_metrics(metrics: Metrics, server: Server) -> None:
@@ -15,6 +32,8 @@ def add_server_metrics(metrics: Metrics, server: Server) -> None:
     gauge("plenary_inbox", "Inputs that wait for their turn.", lambda: server.inbox_length)
     gauge("plenary_engine_up", "1 while the media engine is connected.", lambda: float(server.link.ready))
     gauge("plenary_engine_starts", "Times that this server had to start an engine.", lambda: server.engine.started)
+
+    metrics.collector(_Refused(server))
 
     def engine(pick: Callable[[EngineStats], float]) -> Callable[[], float]:
         return lambda: pick(server.engine_statistics) if server.engine_statistics else 0.0

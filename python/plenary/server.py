@@ -272,6 +272,8 @@ class Server:
                 self._wake.set()
             turn = self.node.turn(filter(self._is_wanted, batch), self._clock.now())
             self._take_reports()
+            for one in self.endpoint.refused_invites(self._clock.now()):
+                log.info("refused a call", status=one.status, source=one.source, called=one.called, caller=one.caller)
             if turn.record and not await self._commit(turn):
                 self._unwritten = True
                 return

@@ -12,7 +12,7 @@ peer will send again, and a new endpoint goes on from what was saved, after `res
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from plenary.sip import screening, snapshot, within
@@ -25,6 +25,7 @@ from plenary.sip.events import Ended, Invited, Refused, SipEvent
 from plenary.sip.header import NameAddr
 from plenary.sip.message import REASONS, HeaderValue, Request, Response
 from plenary.sip.parser import parse
+from plenary.sip.refusals import RefusedInvite
 from plenary.sip.screening import Refusal
 from plenary.sip.served_invite import ServedInvite
 from plenary.sip.stack import ACCEPT, ALLOW, SUPPORTED, Stack, readable, sdp_of
@@ -133,6 +134,15 @@ class Endpoint:
     def transactions(self) -> int:
         """Transactions that are not yet forgotten."""
         return len(self._stack.transactions)
+
+    @property
+    def refused(self) -> Mapping[int, int]:
+        """How often each status of 300 and more was given, repetitions aside."""
+        return self._stack.refusals.by_status
+
+    def refused_invites(self, now: float) -> list[RefusedInvite]:
+        """Some of the INVITEs that were refused, for the log. Drained."""
+        return self._stack.refusals.named(now)
 
     # Verbs. Each raises WrongState for a call that never was or whose state has no place for it; none has any effect
     # on a call that has ended, because its end may have crossed the verb.
@@ -365,6 +375,8 @@ class Endpoint:
 
     def _answer(self, request: Request, source: Address, refusal: Refusal, to_tag: str | None = None) -> None:
         """Answers without keeping anything."""
+        if refusal.status >= 300:
+            self._stack.refusals.note(request, refusal.status, source)
         server: tuple[str, HeaderValue] = ("Server", self._config.server_name)
         response = request.response(
             refusal.status,

@@ -11,6 +11,7 @@ from plenary.sip.config import MAX_ENDED, Address, Datagram, EndpointConfig
 from plenary.sip.events import SipEvent
 from plenary.sip.header import Via
 from plenary.sip.message import Message, Request
+from plenary.sip.refusals import Refusals
 from plenary.sip.timers import Timers
 from plenary.sip.transaction import Transaction, Transactions
 from plenary.sip.uri import join_hostport
@@ -36,7 +37,8 @@ class Stack:
         self.timers: Timers[Transaction | Call] = Timers()
         self.outbox: list[Datagram] = []
         self.events: list[SipEvent] = []
-        self.transactions = Transactions(self.timers, self.outbox)
+        self.refusals = Refusals()
+        self.transactions = Transactions(self.timers, self.outbox, self.refusals)
         self.calls: dict[str, Call] = {}
         self.dialogs: dict[tuple[str, str], Call] = {}
         self.invites: dict[tuple[str, str, int], Call] = {}

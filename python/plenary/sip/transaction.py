@@ -28,6 +28,7 @@ from plenary.sip.config import (
     Datagram,
 )
 from plenary.sip.message import Request, Response
+from plenary.sip.refusals import Refusals
 from plenary.sip.timers import Timer, Timers
 
 
@@ -275,11 +276,13 @@ class Transaction:
 
 
 class Transactions:
-    """All transactions of an endpoint. Puts what they send into `outbox`; sets their timers in `timers`."""
+    """All transactions of an endpoint. Puts what they send into `outbox`; sets their timers in `timers`; tells
+    `refusals` what they refuse."""
 
-    def __init__(self, timers: Timers[Any], outbox: list[Datagram]) -> None:
+    def __init__(self, timers: Timers[Any], outbox: list[Datagram], refusals: Refusals) -> None:
         self._timers = timers
         self._outbox = outbox
+        self._refusals = refusals
         self._clients: dict[ServerKey, Transaction] = {}
         self._servers: dict[ServerKey, Transaction] = {}
         self._disowned: dict[ServerKey, Transaction] = {}  # a part of the servers, oldest first
@@ -428,6 +431,8 @@ class Transactions:
                 transaction.message = response.encode()
                 transaction.to_tag = response.to.tag
                 self._resend(transaction)
+                if response.status >= 300:
+                    self._refusals.note(transaction.request, response.status, transaction.destination)
             case Act.RESEND:
                 self._resend(transaction)
             case Act.SAY_TRYING:
