@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import log10
 from operator import mul
-from statistics import median
+from statistics import fmean
 
 RATE_HZ = 8000
 STEP = 8
@@ -35,7 +35,7 @@ class Match:
     gain: float
     """How loud all of it is there at once: 1 as said, 0 absent (least squares)."""
     piecewise_gain: float
-    """The same piece by piece, each where it fits best; the median."""
+    """The same piece by piece, each where it fits best; the mean."""
     correlation: float
     """-1 to 1: how much of what is heard there is this sound."""
     at_ms: int
@@ -71,7 +71,7 @@ def find(said: array[int], heard: array[int], window_ms: int | None = None) -> M
     energy, energy_there = sum(map(mul, said, said)), sum(map(mul, there, there))
     gain = _gain(said, heard, at)
     correlation = gain * (energy / energy_there) ** 0.5 if energy_there else 0.0
-    return Match(gain, median(pieces) if pieces else 0.0, correlation, at * 1000 // RATE_HZ)
+    return Match(gain, fmean(pieces) if pieces else 0.0, correlation, at * 1000 // RATE_HZ)
 
 
 def _pieces(said: array[int], place: int, hay_length: int) -> Iterator[tuple[array[int], range]]:
