@@ -93,8 +93,8 @@ class LogTail:
     def position(self) -> int:
         return self._server.last_position
 
-    async def wait(self, after: int, timeout_s: float) -> None:
-        await self._server.wait_for_events(after, timeout_s)
+    async def wait(self, customer: str, after: int, timeout_s: float) -> None:
+        await self._server.wait_for_events(customer, after, timeout_s)
 
 
 class RecordingFile:

@@ -111,7 +111,10 @@ class Server:
         self._asks: dict[int, asyncio.Future[Resource | list[Resource]]] = {}
         self._next_ask = 0
         self._preparing: dict[str, asyncio.Task[None]] = {}
-        self._logged = asyncio.Condition()
+        self._pollers: dict[str, set[asyncio.Future[None]]] = {}
+        """Who waits for entries of the log, by customer: nobody is woken by what is none of his business."""
+        self._logged: dict[str, int] = {}
+        """Position of each customer's last entry, as far as this server has written it."""
         self._stopping = False
         self._store_trouble: str | None = None
         self._unwritten = False
@@ -184,8 +187,8 @@ class Server:
         self._stopping = True
         self._wake.set()
         await asyncio.gather(turns, return_exceptions=True)
-        async with self._logged:
-            self._logged.notify_all()
+        for customer in list(self._pollers):
+            self._wake_pollers(customer)
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
@@ -250,11 +253,24 @@ class Server:
         """Runs a reading function in a thread of its own."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, partial(question, *args, **kwargs))
 
-    async def wait_for_events(self, after: int, timeout_s: float) -> None:
-        """Returns when the log has grown past position `after`, or after `timeout_s`."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s), self._logged:
-                await self._logged.wait_for(lambda: self.last_position > after or self._stopping)
+    async def wait_for_events(self, customer: str, after: int, timeout_s: float) -> None:
+        """Returns when the customer's log has grown past position `after`, or after `timeout_s`."""
+        if self._stopping or self._logged.get(customer, 0) > after:
+            return
+        waiting = self._pollers.setdefault(customer, set())
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting.add(future)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await future
+        finally:
+            waiting.discard(future)
+
+    def _wake_pollers(self, customer: str) -> None:
+        for future in self._pollers.pop(customer, set()):
+            if not future.done():
+                future.set_result(None)
 
     # --- The loop --------------------------------------------------------------------------------------------------
 
@@ -322,8 +338,9 @@ class Server:
             self.link.acknowledge(record.position.seq)
         if last > self.last_position:
             self.last_position = last
-            async with self._logged:
-                self._logged.notify_all()
+            for customer in {entry.customer_id for entry in record.changes.log}:
+                self._logged[customer] = last
+                self._wake_pollers(customer)
         return True
 
     def _perform(self, turn: Turn) -> None:

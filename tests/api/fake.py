@@ -274,7 +274,7 @@ class FakeTail:
     def position(self) -> int:
         return len(self.server.log)
 
-    async def wait(self, after: int, timeout_s: float) -> None:
+    async def wait(self, customer: str, after: int, timeout_s: float) -> None:  # noqa: ARG002
         self.server.waits.append((after, timeout_s))
         if self.server.on_wait is not None:
             await self.server.on_wait(timeout_s)

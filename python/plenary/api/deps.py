@@ -57,8 +57,9 @@ class LogTail(Protocol):
         """Position of the last entry on disk, 0 if there is none."""
         ...
 
-    async def wait(self, after: int, timeout_s: float) -> None:
-        """Returns as soon as `position() > after`, or after `timeout_s`, or when the server is about to end."""
+    async def wait(self, customer: str, after: int, timeout_s: float) -> None:
+        """Returns as soon as there is an entry of the customer's beyond position `after`, or after `timeout_s`, or when
+        the server is about to end."""
         ...
 
 

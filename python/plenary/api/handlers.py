@@ -246,7 +246,7 @@ class Handlers:
             left_s = deadline - clock()
             if rows or left_s <= 0:
                 return rows
-            if await either(log.wait(seen, left_s), asked.disconnected()) or log.position() <= seen:
+            if await either(log.wait(asked.customer, seen, left_s), asked.disconnected()) or log.position() <= seen:
                 return []
 
     # --- Server --------------------------------------------------------------------------------------------------
