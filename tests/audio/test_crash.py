@@ -1,8 +1,9 @@
-"""What is left of a recording when the engine is killed, and of the sound when the server is."""
+"""What is left of a recording when the engine is killed or the disk is full, and of the sound when the server is."""
 
 import asyncio
 import json
 import os
+import resource
 import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -33,6 +34,34 @@ async def test_kill_9_of_the_engine_loses_at_most_the_last_second_of_a_recording
         sound = wav(path)
     assert len(sound) / RATE_HZ >= recorded_s - 1.0
     assert tones_in(sound[-4000:], [440, 650]) == {440}
+
+
+async def test_a_disk_that_takes_no_more_ends_the_recording_and_disturbs_no_sound(tmp_path: Path):
+    """A limit on the size of files stands in for the disk: both take a part of what is written, then nothing."""
+    path, again = tmp_path / "full.wav", tmp_path / "again.wav"
+    limit, second = 20_001, RATE_HZ * wire.SAMPLE_BYTES
+    async with stage(tmp_path, "full", (32_700, 32_799)) as scene:
+        ann, bob = await scene.callers(["PCMU", "PCMU"])
+        ann.voice.say(440)
+        pid = json.loads((tmp_path / "engine.json").read_text())["pid"]
+        unlimited = resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        scene.client.send(wire.StartRecording(recording="r", room=scene.room, path=str(path)))
+        ended = await scene.client.expect(wire.RecordingEnded, recording="r")
+        assert (ended.reason, "too large" in ended.detail) == ("disk_error", True)
+        # Nothing was written of the last half second, nor is anything there that the header does not tell of.
+        assert limit - second // 2 < ended.bytes == path.stat().st_size <= limit
+        assert len(wav(path)) * wire.SAMPLE_BYTES + 44 == ended.bytes
+
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (10, resource.RLIM_INFINITY))
+        scene.client.send(wire.StartRecording(recording="t", room=scene.room, path=str(again)))
+        assert (await scene.client.expect(wire.RecordingEnded, recording="t")).reason == "disk_error"
+        assert not again.exists()
+
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, unlimited)
+        scene.client.send(wire.StartRecording(recording="s", room=scene.room, path=str(again), max_duration_ms=200))
+        assert (await scene.client.expect(wire.RecordingEnded, recording="s")).reason == "duration"
+        assert tones_in(bob.voice.heard().last(0.6), [440, 650]) == {440}
+        assert (bob.voice.reception.gaps, bob.voice.reception.lost) == (0, 0)
 
 
 async def test_sound_goes_on_while_there_is_no_server(tmp_path: Path):

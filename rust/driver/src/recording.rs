@@ -1,7 +1,8 @@
 //! Writes recordings to files, on a thread of its own, so that a slow disk delays nobody's audio.
 //!
 //! A file is a whole WAV at any moment up to the last half second: audio is appended first, then the header
-//! says how much there is. About once a second both are forced to the disk.
+//! says how much there is. About once a second both are forced to the disk. When the disk takes no more, what it took
+//! of the last block is cut off again, so that the file is a whole WAV then, too.
 //!
 //! What waits for the disk is limited for each recording by its [`Backlog`], which whoever hands in audio asks first.
 
@@ -99,12 +100,21 @@ impl Recording {
             unsynced: true,
             failure: None,
         };
-        recording.write_header()?;
+        recording.write_header(0).inspect_err(|_| {
+            // Without its header it is nothing.
+            drop(std::fs::remove_file(path));
+        })?;
         Ok(recording)
     }
 
-    fn write_header(&self) -> io::Result<()> {
-        self.file.write_all_at(&wav::header(self.written as u32), 0)
+    fn write_header(&self, audio: u64) -> io::Result<()> {
+        self.file.write_all_at(&wav::header(audio as u32), 0)
+    }
+
+    /// Gives up, after an error: leaves what the header tells of.
+    fn abandon(&self) {
+        // If not even this can be done, readers see too much of a block that is whole in itself.
+        drop(self.file.set_len(wav::HEADER_LEN as u64 + self.written));
     }
 
     fn write(&mut self, pcm: &[i16]) -> io::Result<()> {
@@ -129,10 +139,11 @@ impl Recording {
         }
         self.file
             .write_all_at(&self.waiting, wav::HEADER_LEN as u64 + self.written)?;
+        self.unsynced = true;
+        self.write_header(size)?;
         self.waiting.clear();
         self.written = size;
-        self.unsynced = true;
-        self.write_header()
+        Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
@@ -202,6 +213,7 @@ pub fn write_recordings(tasks: &Receiver<Task>, report: impl Fn(Report)) {
                 if let Err(error) = written
                     && let Some(open) = recordings.remove(&recording)
                 {
+                    open.abandon();
                     fail(recording, open.of, open.written, &error);
                 }
             }
@@ -235,8 +247,9 @@ pub fn write_recordings(tasks: &Receiver<Task>, report: impl Fn(Report)) {
                 open.failure.is_some()
             });
             for (recording, open) in broken {
-                if let Some(error) = open.failure {
-                    fail(recording, open.of, open.written, &error);
+                if let Some(error) = &open.failure {
+                    open.abandon();
+                    fail(recording, open.of, open.written, error);
                 }
             }
         }
@@ -246,12 +259,11 @@ pub fn write_recordings(tasks: &Receiver<Task>, report: impl Fn(Report)) {
 fn end(recording: Id, mut open: Recording, reason: RecordingEnd, detail: String) -> Event {
     match open.close() {
         Ok(()) => ended(recording, reason, open.written, detail),
-        Err(error) => ended(
-            recording,
-            RecordingEnd::DiskError,
-            open.written,
-            error.to_string(),
-        ),
+        Err(error) => {
+            open.abandon();
+            let reason = RecordingEnd::DiskError;
+            ended(recording, reason, open.written, error.to_string())
+        }
     }
 }
 
