@@ -32,6 +32,8 @@ const THREAD_ANSWER: Duration = Duration::from_secs(5);
 const FAREWELL: Duration = Duration::from_secs(1);
 /// A descriptor that is never ready.
 const NOBODY: RawFd = -1;
+/// Legs of all threads together: the statistics of more would not fit into a frame, whatever their names.
+const LEGS_MAX: usize = 12_000;
 /// The only rate of prompts.
 const PROMPT_RATE: u32 = 8_000;
 
@@ -387,5 +389,43 @@ impl Control {
             subject: subject.into(),
             reason: reason.into(),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::MAX_FRAME;
+    use plenary_media::messages::LegStats;
+
+    #[test]
+    fn the_statistics_of_as_many_legs_as_there_may_be_fit_into_a_frame() {
+        let longest = Id::new(&"x".repeat(64)).expect("an id");
+        let (count, measure) = (1 << 40, 0.1);
+        let leg = LegStats {
+            leg: longest.clone(),
+            room: Some(longest),
+            packets_received: count,
+            packets_sent: count,
+            bytes_received: count,
+            bytes_sent: count,
+            lost: count,
+            late: count,
+            duplicate: count,
+            reordered: count,
+            concealed_ms: count,
+            strangers: count,
+            malformed: count,
+            jitter_ms: measure,
+            buffer_ms: measure,
+            tick_wait_ms: measure,
+            mix_us: measure,
+            send_us: measure,
+            level_dbfs: measure,
+            round_trip_ms: Some(measure),
+            talking: true,
+        };
+        let size = rmp_serde::to_vec_named(&leg).expect("msgpack").len();
+        assert!(LEGS_MAX * size < MAX_FRAME - 1_024, "{size} bytes a leg");
     }
 }

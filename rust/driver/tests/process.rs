@@ -204,6 +204,40 @@ fn legs_that_come_while_others_go_in_one_batch_are_whole_and_every_port_is_given
 }
 
 #[test]
+fn two_engines_share_a_range_of_ports_and_count_only_their_own_legs() {
+    const LEGS: usize = 20;
+    let ports = (47_540, 47_540 + 4 * LEGS as u16 - 1);
+    let mut engines = ["here", "there"].map(|name| {
+        let options = options(name, ports);
+        let (path, engine) = (options.socket.clone(), start(options));
+        (Server::connect(&path, "", 0), engine)
+    });
+    let phone = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    for (server, _) in &mut engines {
+        let open = |n| Command::OpenLeg {
+            leg: id(&format!("leg {n}")),
+            sdp: Some(offer(&phone)),
+            room_hint: None,
+        };
+        let mut batch: Vec<Command> = (0..LEGS).map(open).collect();
+        batch.push(Command::GetStats { request: id("now") });
+        server.send(&batch);
+        let events = server.until(|event| matches!(event, Event::Stats { .. }));
+        let answered = |event: &&Event| matches!(event, Event::LegAnswered { .. });
+        assert_eq!(events.iter().filter(answered).count(), LEGS);
+        let counted = |event: &Event| {
+            matches!(event, Event::Stats { legs, engine, .. }
+                if legs.len() == LEGS && engine.legs == LEGS as u64)
+        };
+        assert!(events.iter().any(counted));
+    }
+    for (mut server, engine) in engines {
+        server.send(&[Command::Shutdown {}]);
+        engine.join().expect("no panic").expect("no error");
+    }
+}
+
+#[test]
 fn a_server_that_comes_back_finds_what_it_left_and_misses_no_event() {
     let options = options("back", (47_420, 47_423));
     let (path, engine) = (options.socket.clone(), start(options));

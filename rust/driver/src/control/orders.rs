@@ -14,7 +14,7 @@ use crate::recording::{Backlog, Task};
 use crate::server::Connection;
 use crate::wire::Batch;
 
-use super::{Control, PROMPT_RATE, Recording};
+use super::{Control, LEGS_MAX, PROMPT_RATE, Recording};
 
 impl Control {
     pub(super) fn perform(&mut self, batch: Batch) {
@@ -154,6 +154,10 @@ impl Control {
                 None => Command::OfferLeg { leg: leg.clone() },
             };
             return self.order_leg(leg, again);
+        }
+        if self.legs.len() >= LEGS_MAX {
+            let detail = format!("{LEGS_MAX} legs are open");
+            return self.refuse(leg, LegRefusal::TooManyLegs, detail);
         }
         let sockets = match self.links.ports.open() {
             Ok(sockets) => sockets,
