@@ -9,10 +9,10 @@ import pytest
 from torture.cases import INVITE, OPTIONS, SDP, message
 
 from plenary.sip import parser
-from plenary.sip.errors import MalformedMessage, MalformedValue
+from plenary.sip.errors import MalformedValue
 from plenary.sip.header import CSeq, NameAddr, Via, quote, split_list, unquote
 from plenary.sip.message import Request, Response
-from plenary.sip.parser import parse
+from plenary.sip.parser import MalformedMessage, parse
 
 
 def request(*lines: str, start: str = INVITE, body: bytes = b"") -> Request:

@@ -6,10 +6,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torture.cases import ACCEPT, CASES
 
-from plenary.sip.errors import MalformedMessage, MalformedValue
+from plenary.sip.errors import MalformedValue
 from plenary.sip.header import CSeq, NameAddr, Via, parse_params, show_params, split_list
 from plenary.sip.message import Request, Response
-from plenary.sip.parser import parse
+from plenary.sip.parser import MalformedMessage, parse
 
 VALID = [case.data for case in CASES if case.verdict == ACCEPT]
 EXAMPLES = 500  # about a second each

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 from torture.cases import ACCEPT, CASES, DROP, RFC4475, Case
 
-from plenary.sip.errors import MalformedMessage
 from plenary.sip.message import Request, Response
-from plenary.sip.parser import parse
+from plenary.sip.parser import MalformedMessage, parse
 
 ARCHIVE = Path(__file__).parents[3] / "shared" / "data" / "rfc4475"
 

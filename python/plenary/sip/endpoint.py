@@ -20,11 +20,11 @@ from plenary.sip.call import Call, Phase
 from plenary.sip.config import RETRY_AFTER, Address, Datagram, EndpointConfig
 from plenary.sip.dialog import Dialog, next_hop
 from plenary.sip.digest import Challenger
-from plenary.sip.errors import MalformedMessage, MalformedValue, WrongState
+from plenary.sip.errors import MalformedValue, WrongState
 from plenary.sip.events import Ended, Invited, Refused, SipEvent
 from plenary.sip.header import NameAddr
 from plenary.sip.message import REASONS, HeaderValue, Request, Response
-from plenary.sip.parser import parse
+from plenary.sip.parser import MalformedMessage, parse
 from plenary.sip.refusals import RefusedInvite
 from plenary.sip.screening import Refusal
 from plenary.sip.served_invite import ServedInvite

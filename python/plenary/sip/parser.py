@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from typing import Final, NoReturn
 
-from plenary.sip.errors import MalformedMessage, MalformedValue
+from plenary.sip.errors import MalformedValue, SipError
 from plenary.sip.header import TOKEN, Via, is_token, split_list
 from plenary.sip.message import HeaderFields, Message, Request, Response, header_key, number_of
 from plenary.sip.uri import MAX_URI, SipUri
@@ -40,6 +40,22 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _QUOTED_CONTROL: Final = re.compile(r"\\[\x00-\x09\x0b\x0c\x0e-\x7f]")
 _CALL_ID: Final = re.compile(r"[^\x00-\x20\x7f]+")
 _SPACES: Final = " \t"
+
+
+class MalformedMessage(SipError):
+    """A datagram is not a SIP message that we can act on.
+
+    `status` and `reason` are the answer for the sender: 400, 413, 414 or 505, and one sentence that says what
+    is wrong. `partial` is the request as far as it could be read: enough for `partial.response(status, reason)`,
+    with at least a readable topmost Via, but with none of the guarantees of `parse`. It is None when nothing
+    may be answered: to a response, to an ACK, or without a readable Via. Then the datagram is dropped.
+    """
+
+    def __init__(self, status: int, reason: str, partial: Request | None = None) -> None:
+        super().__init__(f"{status} {reason}")
+        self.status = status
+        self.reason = reason
+        self.partial = partial
 
 
 class _Refusal(Exception):

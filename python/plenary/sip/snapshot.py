@@ -13,9 +13,9 @@ import msgspec
 from plenary.sip.call import ANSWER_WAIT_S, OFFER_WAIT_S, Call, Phase, Waiting
 from plenary.sip.config import PATIENCE, PROVISIONAL_EVERY, Address, Datagram
 from plenary.sip.dialog import Dialog
-from plenary.sip.errors import MalformedMessage, MalformedValue, SipError
+from plenary.sip.errors import MalformedValue, SipError
 from plenary.sip.message import Request, Response
-from plenary.sip.parser import parse
+from plenary.sip.parser import MalformedMessage, parse
 from plenary.sip.sent_invite import SentInvite
 from plenary.sip.sent_invite import Stage as Sent
 from plenary.sip.served_invite import ServedInvite
