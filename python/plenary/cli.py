@@ -19,6 +19,7 @@ from cyclopts.config import Env, Toml
 from .config import Config, ConfigError, Settings, check_environment, check_file
 from .keys import new_key
 from .logs import log_to_stderr
+from .patience import raise_file_limit
 from .running import DEFAULT_CUSTOMER, running
 from .store.store import Store
 from .version import VERSION
@@ -173,6 +174,7 @@ async def _serve(config: Config) -> None:
     """Runs until SIGTERM or SIGINT; a second one does not wait for the farewell."""
     os.umask(0o077)  # recordings and keys are nobody else's business
     log_to_stderr()
+    raise_file_limit()
     this = asyncio.current_task()
     assert this is not None
     for number in (signal.SIGTERM, signal.SIGINT):

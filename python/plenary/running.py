@@ -16,6 +16,7 @@ from .config import Config, ConfigError, Endpoint
 from .doors import Customers, LogTail, RecordingFiles, Views, statistics
 from .keys import new_key
 from .metrics import add_server_metrics
+from .patience import PatientProtocol
 from .server import Server
 from .speech.espeak import missing_programs
 from .store.store import Store
@@ -116,7 +117,7 @@ class _Http(uvicorn.Server):
                 create_app(deps),
                 host=host,
                 port=port,
-                http="h11",
+                http=PatientProtocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,

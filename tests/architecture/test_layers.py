@@ -29,7 +29,10 @@ MAY_IMPORT: dict[str, set[str]] = {
 VOCABULARY = {"ids", "errors", "resources", "events", "commands", "changes", "limits", "wording"}
 """What the edges may know of `core`: its words, never its machines."""
 
-WIRING = {"__main__", "cli", "config", "doors", "keys", "logs", "metrics", "node", "running", "server", "version"}
+WIRING = {
+    *("__main__", "cli", "config", "doors", "keys", "logs", "metrics", "node", "patience", "running", "server"),
+    "version",
+}
 """Modules at the top: they put the packages together, and no package imports them."""
 
 PURE = [
