@@ -159,14 +159,12 @@ def test_a_wrong_method_is_told_which_are_right(client: Client, method: str, pat
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/v1.0",
         "/v1.0/",
         "/v2.0/conferences",
         f"{CONFERENCES}/{UNKNOWN}/x",
         "/%2e%2e/etc/passwd",
         "/v1.0/%00",
-        "//",
     ],
 )
 def test_an_unknown_path_is_404_with_or_without_a_key(client: Client, path: str):

@@ -7,14 +7,19 @@ from typing import Any
 import msgspec
 import pytest
 
+from plenary.api.examples import IDS, PIN
 from plenary.api.handlers import Handlers
-from plenary.api.openapi import document
+from plenary.api.openapi import document, field_docs
 from plenary.api.operations import OPERATIONS, Operation, error_codes
 from plenary.api.problems import CATALOGUE
+from plenary.core.actions import check_actions
+from plenary.core.catalogue import action_types
+from plenary.core.resources import EVENT_TYPES, Action
 
 from .fake import Client
 
 DOCUMENT = document("1.2.3")
+PAGES = ("/docs", "/docs/errors", "/docs/actions", "/docs/events")
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
 DESCRIBED = [(path, verb, made) for path, item in DOCUMENT["paths"].items() for verb, made in item.items()]
 
@@ -148,8 +153,56 @@ def test_the_page_of_errors_explains_every_code(client: Client):
     assert all(kind.title in page.text for kind in CATALOGUE.values())
 
 
+def test_the_page_of_actions_explains_every_type_and_every_option(client: Client):
+    page = read(client, "/docs/actions")
+    assert {action.name for action in action_types()} <= set(page.ids)
+    for action in action_types():
+        assert action.does
+        assert field_docs(action.options).keys() == set(action.options.__struct_fields__)
+    assert "digits_handle" in page.text
+    check_actions(msgspec.convert(PIN, list[Action]), "")
+
+
+def test_the_page_of_events_explains_every_type(client: Client):
+    assert set(EVENT_TYPES) <= set(read(client, "/docs/events").ids)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_every_schema_and_every_field_has_words_of_its_own(name: str):
+    """Not those that msgspec has for its own struct."""
+    assert "dog" not in msgspec.json.encode(SCHEMAS[name]).decode()
+    assert SCHEMAS[name]["description"]
+    if name not in SELF_EXPLAINING:
+        assert [
+            field for field, schema in SCHEMAS[name].get("properties", {}).items() if "description" not in schema
+        ] == []
+
+
+SELF_EXPLAINING = {"CallStatistics", "Pong", "Health", "Readiness", "LoggedEvent"} | {
+    name for name in SCHEMAS if name.endswith("Page")
+}
+"""Whose fields need no words, or not all of them."""
+
+
+def test_an_id_in_an_example_is_of_its_kind():
+    for path, _, made in DESCRIBED:
+        for parameter in made.get("parameters", []):
+            if parameter["in"] == "path":
+                assert parameter["example"] == IDS[parameter["name"]], path
+
+
+def test_who_opens_the_server_in_a_browser_gets_to_the_documentation(client: Client):
+    answer = client.get("/", key=None)
+    assert (answer.status_code, answer.headers["location"]) == (308, "/docs")
+
+
+def test_counters_are_not_shown_with_the_time_of_the_start(client: Client):
+    client.get("/ping")
+    assert "_created" not in client.get("/metrics").text
+
+
 def test_all_links_lead_to_something_on_these_pages(client: Client):
-    pages = {path: read(client, path) for path in ("/docs", "/docs/errors")}
+    pages = {path: read(client, path) for path in PAGES}
     for here, page in pages.items():
         assert len(page.ids) == len(set(page.ids))
         for link in page.links:
@@ -159,7 +212,7 @@ def test_all_links_lead_to_something_on_these_pages(client: Client):
 
 
 def test_the_pages_load_nothing_from_anywhere(client: Client):
-    for path in ("/docs", "/docs/errors"):
+    for path in PAGES:
         page = read(client, path)
         assert page.tags.isdisjoint({"script", "link", "img", "iframe", "object", "form"})
         assert all(link.startswith(("/", "#")) for link in page.links)

@@ -1,6 +1,7 @@
 """The machines seen whole: every state with every event, listed or ignored."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -8,13 +9,14 @@ from harness import FAREWELL, Bench, action
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plenary.core import callstate, conference, conferencecall, recording, session
+from plenary.core import callstate, conference, conferencecall, recording, session, switch
 from plenary.core import events as e
 from plenary.core.actions import ACTIONS, check_actions
 from plenary.core.errors import Invalid
 from plenary.core.ids import NEVER, stamp
 from plenary.core.limits import SUBSTITUTED_MAX, VARIABLE_NAME_MAX
 from plenary.core.resources import (
+    EVENT_TYPES,
     Action,
     Address,
     CallStatus,
@@ -31,6 +33,14 @@ MACHINES = [
     (callstate.TRANSITIONS, CallStatus),
     (recording.TRANSITIONS, RecordingStatus),
 ]
+
+
+def test_every_type_that_is_logged_has_a_meaning_and_is_logged_somewhere():
+    """`World.log` refuses what is not in the table; here, that the table has nothing else."""
+    source = "".join(path.read_text() for path in Path(switch.__file__).parent.glob("*.py") if path.stem != "resources")
+    kinds = (("call", CallStatus), ("conferencecall", ConferencecallStatus))
+    by_status = {f"{kind}_{status}" for kind, statuses in kinds for status in statuses}
+    assert [name for name in EVENT_TYPES if f'"{name}"' not in source and name not in by_status] == []
 
 
 @pytest.mark.parametrize(("table", "statuses"), MACHINES, ids=[kind.__name__ for _, kind in MACHINES])

@@ -111,7 +111,7 @@ class LoggedEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Place in the log, growing; not gapless for one reader."""
     id: str
     type: str
-    """What happened, such as `conferencecall_joined`."""
+    """What happened, such as `conferencecall_joined`. [All types](/docs/events)."""
     customer_id: str
     conference_id: str
     """The conference that it belongs to; the zero id: none."""

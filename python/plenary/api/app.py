@@ -72,6 +72,7 @@ def create_app(deps: ApiDeps) -> "ASGIApp":
         source = pages if hasattr(pages, operation.name) else handlers
         endpoint = _endpoint(operation, getattr(source, operation.name), deps)
         paths.setdefault(operation.path, {})[operation.method] = endpoint
+    paths["/"] = {"GET": _to_docs}
     app = Litestar(
         route_handlers=[_route(path, endpoints) for path, endpoints in paths.items()],
         exception_handlers=cast(Any, {Exception: _routing_failed}),
@@ -177,10 +178,16 @@ def _take_key(scope: "Scope") -> str | None:
 
 
 @cache
-def _described(version: str, address: str) -> tuple[bytes, bytes, bytes]:
-    """The OpenAPI document, its page, and the page of errors."""
+def _described(version: str, address: str) -> tuple[bytes, dict[str, bytes]]:
+    """The OpenAPI document, and the pages to read."""
     document = openapi.document(version)
-    return _encoder.encode(document), docs.reference(document, address), docs.errors(version)
+    pages = {
+        "reference": docs.reference(document, address),
+        "errors": docs.errors(version),
+        "actions": docs.actions(version),
+        "events": docs.events(version),
+    }
+    return _encoder.encode(document), pages
 
 
 class _Pages:
@@ -188,7 +195,7 @@ class _Pages:
 
     def __init__(self, deps: ApiDeps) -> None:
         self._metrics = deps.metrics
-        self._openapi, self._docs, self._docs_errors = _described(deps.version, deps.address)
+        self._openapi, self._pages = _described(deps.version, deps.address)
 
     async def metrics(self, asked: Asked) -> Answer:  # noqa: ARG002
         return Reply(self._metrics.text(), media_type=metrics.CONTENT_TYPE)
@@ -197,10 +204,24 @@ class _Pages:
         return Reply(self._openapi)
 
     async def docs(self, asked: Asked) -> Answer:  # noqa: ARG002
-        return Reply(self._docs, media_type="text/html", headers=docs.HEADERS)
+        return self._page("reference")
 
     async def docs_errors(self, asked: Asked) -> Answer:  # noqa: ARG002
-        return Reply(self._docs_errors, media_type="text/html", headers=docs.HEADERS)
+        return self._page("errors")
+
+    async def docs_actions(self, asked: Asked) -> Answer:  # noqa: ARG002
+        return self._page("actions")
+
+    async def docs_events(self, asked: Asked) -> Answer:  # noqa: ARG002
+        return self._page("events")
+
+    def _page(self, name: str) -> Reply:
+        return Reply(self._pages[name], media_type="text/html", headers=docs.HEADERS)
+
+
+async def _to_docs(request: Request[Any, Any, Any]) -> ASGIResponse:  # noqa: ARG001
+    """Who opens the server in a browser wants something to read."""
+    return Reply(b"", status=308, headers={"location": "/docs"})
 
 
 def _endpoint(operation: Operation, handler: Callable[[Asked], Awaitable[Answer]], deps: ApiDeps) -> _Endpoint:

@@ -34,7 +34,7 @@ class ActionBody(Body, frozen=True, kw_only=True):
     next_id: Uuid = ZERO_ID
     """Where to go on after this action; the zero id is the next one in the list."""
     type: str
-    """What to do, such as `talk`."""
+    """What to do, such as `talk`. [All types](/docs/actions)."""
     option: dict[str, Any] = {}
     """How to do it; each type has its own options."""
 

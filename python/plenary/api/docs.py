@@ -1,4 +1,5 @@
-"""The description of the API as pages to read: `/docs`, made from the OpenAPI document, and `/docs/errors`.
+"""The description of the API as pages to read: `/docs` is made from the OpenAPI document, `/docs/errors` from the
+catalogue of errors, `/docs/actions` and `/docs/events` from what the core says of them.
 
 One HTML file each, with its style inside: no script, no font and nothing else from anywhere. Made once, at start.
 """
@@ -11,6 +12,13 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+import msgspec
+
+from ..core.catalogue import ActionType, action_types
+from ..core.limits import ACTIONS_BYTES_MAX, ACTIONS_MAX
+from ..core.resources import EVENT_TYPES
+from .examples import PIN
+from .openapi import field_docs
 from .problems import CATALOGUE
 
 Json = dict[str, Any]
@@ -70,7 +78,7 @@ def reference(document: Json, address: str) -> bytes:
         for tag in tags
     )
     shown = _nav_group("Bodies and resources", [(f"schema-{name}", name) for name in schemas])
-    nav += f'<div class="schemas">{shown}</div>'
+    nav += shown
     return _page("Plenary API", document["info"]["version"], nav, "".join(parts))
 
 
@@ -100,6 +108,78 @@ def errors(version: str) -> bytes:
     return _page("Plenary API: errors", version, nav, "".join(parts))
 
 
+_ACTIONS = f"""\
+A list of actions runs on a call: `pre_actions` when it enters a conference, before the room; `post_actions` when it \
+leaves the room with the line still up (kicked, conference deleted or timed out, the other party of a `connect` gone); \
+`actions` of a call that you place, once it is answered. A caller who hangs up runs none.
+
+`id` is what jumps name, and `next_id` overrides the order of the list; both may be left out. An unknown type or \
+option is refused when it is given, with the path of the field; so is a jump to an `id` that is not in the same \
+list, except where it is made of variables. A list has at most {ACTIONS_MAX} actions, and all of a conference together \
+{ACTIONS_BYTES_MAX // 1024} KiB.
+
+`${{name}}` in any string of `option` is replaced by a variable when the action begins; an unknown one is empty. \
+What is put in is never read as JSON or expanded again. Variables: `voipbin.call.id`, `voipbin.call.direction`, \
+`voipbin.call.digits`, `voipbin.call.source.target` and `.target_name`, `voipbin.call.destination.target` and \
+`.target_name`; inside a conference `voipbin.conference.id`, `.name`, `.detail`, `.type`, `.participant_count` and \
+`voipbin.conferencecall.id`; and what `variable_set` has set.
+
+If an action fails (no speech, a file that can't be fetched), the event log says `action_failed` with the reason, and \
+the call goes on with the next one; a jump to nowhere ends the call. Actions that run in circles without waiting for \
+anything are cut."""
+
+
+def actions(version: str) -> bytes:
+    """The page of the types of actions."""
+    found = action_types()
+    parts = [
+        "<h1>Actions</h1>",
+        '<p class="lead">What a call can be made to do, before the room, after it, or on its own.</p>',
+        *(f"<p>{prose(text)}</p>" for text in _ACTIONS.split("\n\n")),
+        *(_action(action) for action in found),
+        '<h2 id="example">A PIN, for example</h2>',
+        "<p>The caller has ten seconds for three keys; who knows them goes on to the room, everyone else is told good "
+        "bye.</p>",
+        _code(json.dumps({"pre_actions": PIN}, indent=2)),
+    ]
+    nav = _nav_group("Actions", [(action.name, action.name) for action in found])
+    nav += _nav_group("More", [("example", "Example")])
+    return _page("Plenary: actions", version, nav, "".join(parts))
+
+
+def events(version: str) -> bytes:
+    """The page of the types of the event log."""
+    rows = "".join(
+        f'<tr id="{name}"><td><code>{name}</code></td><td>{prose(text)}</td></tr>' for name, text in EVENT_TYPES.items()
+    )
+    head = "<tr><th scope=col>Type</th><th scope=col>Meaning</th></tr>"
+    parts = [
+        "<h1>Event types</h1>",
+        '<p class="lead">What the event log tells, entry by entry.</p>',
+        '<p>Read it at <a href="/docs#list_events"><code>/v1.0/events</code></a>. Each entry has the resource as it '
+        "was after the change in <code>data</code>, and says in <code>cause</code>, in words, what brought it about. "
+        "New types may be added: ignore those you don't know.</p>",
+        f'<article><div class="scroll" tabindex="0"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
+        "</article>",
+    ]
+    nav = _nav_group("Event types", [(name, name) for name in EVENT_TYPES])
+    return _page("Plenary: event types", version, nav, "".join(parts))
+
+
+def _action(action: ActionType) -> str:
+    (schema,) = msgspec.json.schema_components([action.options], ref_template="{name}")[1].values()
+    texts = field_docs(action.options)
+    required: list[str] = schema.get("required", [])
+    rows = "".join(
+        f"<tr><td><code>{name}</code>{'<span class=must>required</span>' if name in required else ''}</td>"
+        f"<td class=type>{escape(_type(field))}</td><td>{prose(texts.get(name, ''))}{_default(field)}</td></tr>"
+        for name, field in schema.get("properties", {}).items()
+    )
+    table = _table(rows) if rows else "<p>No options.</p>"
+    does = "".join(f"<p>{prose(text)}</p>" for text in action.does.split("\n\n"))
+    return f'<article id="{action.name}"><h3><code>{action.name}</code></h3>{does}{table}</article>'
+
+
 def prose(text: str) -> str:
     """Text with `code`, **strong** and [links](/to) of ours, as HTML. Everything else in it is text."""
     html = escape(re.sub(r"\s+", " ", text))
@@ -115,9 +195,21 @@ def _page(title: str, version: str, nav: str, main: str) -> bytes:
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
         '<a class="skip" href="#main">To the text</a><div class="frame"><nav aria-label="Contents">'
         f'<a class="brand" href="/docs">Plenary</a><span class="version">{escape(version)}</span>'
-        '<h2>Pages</h2><ul><li><a href="/docs">Reference</a></li><li><a href="/docs/errors">Errors</a></li></ul>'
-        f'{nav}</nav><main id="main">{main}</main></div></body></html>'
+        f'<h2>Pages</h2><ul>{_PAGES}</ul><div class="wide">{nav}</div>'
+        f'<details class="narrow"><summary>Contents</summary>{nav}</details></nav>'
+        f'<main id="main">{main}</main></div></body></html>'
     ).encode()
+
+
+_PAGES = "".join(
+    f'<li><a href="{path}">{title}</a></li>'
+    for path, title in (
+        ("/docs", "Reference"),
+        ("/docs/actions", "Actions"),
+        ("/docs/events", "Event types"),
+        ("/docs/errors", "Errors"),
+    )
+)
 
 
 def _nav_group(title: str, links: list[tuple[str, str]]) -> str:
@@ -240,8 +332,14 @@ def _type(schema: Json) -> str:
         return "uuid"
     if "enum" in schema:
         return " | ".join(schema["enum"])
+    if schema.get("type") == "array":
+        return f"{_type(schema.get('items', {}))}[]"
     return schema.get("type", "any")
 
 
 def _default(schema: Json) -> str:
-    return f" Default: {schema['default']}." if "default" in schema else ""
+    default = schema.get("default")
+    if default in (None, "", [], {}):
+        return ""
+    shown = default if isinstance(default, str) else json.dumps(default)
+    return f" Default: <code>{escape(shown)}</code>."

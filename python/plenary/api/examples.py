@@ -19,6 +19,7 @@ from ..core.resources import (
     LogEntry,
     Recording,
     RecordingStatus,
+    Settings,
 )
 from .answers import CallStatistics
 
@@ -27,7 +28,13 @@ CONFERENCE_ID = "99accfb7-c0dd-4a54-997d-dd18af7bc280"
 CONFERENCECALL_ID = "5b7c9d0e-12f3-4c56-8a9b-0c1d2e3f4a5b"
 RECORDING_ID = "c3f1a6d2-7e84-4b0c-9d5a-1f2e3d4c5b6a"
 CALL_ID = "0e8d7c6b-5a49-4382-9170-6f5e4d3c2b1a"
-
+IDS = {
+    "conference_id": CONFERENCE_ID,
+    "conferencecall_id": CONFERENCECALL_ID,
+    "recording_id": RECORDING_ID,
+    "call_id": CALL_ID,
+}
+"""What stands for each id of a path."""
 
 _CREATED = "2026-02-03 06:08:56.672025"
 _LATER = "2026-02-03 06:09:21.004310"
@@ -65,7 +72,22 @@ UPDATE_CONFERENCE: dict[str, Any] = {
     **{key: value for key, value in CREATE_CONFERENCE.items() if key != "type"},
     "name": "weekly",
     "timeout": 3600,
+    "settings": {"aliases": ["4000"]},
 }
+
+WITH_ALIAS: dict[str, Any] = {**CREATE_CONFERENCE, "settings": {"aliases": ["4000"]}}
+"""The same, for a phone to dial."""
+
+_RIGHT, _WRONG = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
+PIN: list[dict[str, Any]] = [
+    {"type": "talk", "option": {"text": "Please enter your PIN.", "language": "en-US"}},
+    {"type": "digits_receive", "option": {"duration": 10_000, "length": 3}},
+    {"type": "branch", "option": {"target_ids": {"421": _RIGHT}, "default_target_id": _WRONG}},
+    {"id": _WRONG, "type": "talk", "option": {"text": "That was wrong. Good bye.", "language": "en-US"}},
+    {"type": "hangup"},
+    {"id": _RIGHT, "type": "beep"},
+]
+"""`pre_actions` that let in who knows a number."""
 
 START_RECORDING: dict[str, Any] = {"format": "wav", "duration": 3600, "end_of_silence": 0}
 
@@ -76,12 +98,14 @@ CREATE_CALLS: dict[str, Any] = {
 }
 
 
-def conference(status: ConferenceStatus = ConferenceStatus.PROGRESSING, *, recording: bool = False) -> dict[str, Any]:
+def conference(
+    status: ConferenceStatus = ConferenceStatus.PROGRESSING, *, new: bool = False, recording: bool = False
+) -> dict[str, Any]:
     actions = [
         [Action(type=action["type"], option=action["option"]) for action in CREATE_CONFERENCE[name]]
         for name in ("pre_actions", "post_actions")
     ]
-    started = status is ConferenceStatus.STARTING
+    over = status is ConferenceStatus.TERMINATED
     return _built(
         Conference(
             id=CONFERENCE_ID,
@@ -92,11 +116,14 @@ def conference(status: ConferenceStatus = ConferenceStatus.PROGRESSING, *, recor
             detail="test conference for example.",
             pre_actions=actions[0],
             post_actions=actions[1],
-            conferencecall_ids=[] if started else [CONFERENCECALL_ID],
+            conferencecall_ids=[] if new or over else [CONFERENCECALL_ID],
             recording_id=RECORDING_ID if recording else ZERO_ID,
             recording_ids=[RECORDING_ID] if recording else [],
             tm_create=_CREATED,
-            tm_update=NEVER if started else _LATER,
+            tm_update=NEVER if new else _LATER,
+            tm_delete=_LATER if over else NEVER,
+            tm_end=_LATER if over else NEVER,
+            settings=Settings(aliases=["4000"]),
         )
     )
 

@@ -7,9 +7,12 @@ no label holds an id: a label value is one of a few.
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
+
+disable_created_metrics()
+"""No `_created` beside each counter: they would all say when the server was started."""
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST.partition("; charset")[0]
 """Of `Metrics.text`, which is UTF-8."""

@@ -13,9 +13,8 @@ from typing import Any
 
 import msgspec
 
-from . import answers, operations
+from . import answers, examples, operations
 from .bodies import STAMP_PATTERN, Body
-from .examples import CONFERENCE_ID
 from .operations import OPERATIONS, Operation
 from .problems import CATALOGUE, MEDIA_TYPE, ProblemBody
 
@@ -91,7 +90,7 @@ def _operation(operation: Operation) -> Json:
             "in": "path",
             "required": True,
             "schema": {"type": "string", "format": "uuid"},
-            "example": CONFERENCE_ID,
+            "example": examples.IDS[name],
         }
         for name in operations.ids_of(operation)
     ]
@@ -196,12 +195,15 @@ def _schemas() -> Json:
 
 def _describe(schema: Json, struct: type[Any] | None) -> None:
     """Adds what msgspec can't know: the docstrings, which strings are ids and times, and that answers are complete."""
-    if struct is None or issubclass(struct, Enum):
-        return
     schema.pop("title", None)
-    doc = inspect.getdoc(struct)
+    schema.pop("description", None)
+    if struct is None:
+        return
+    doc = struct.__dict__.get("__doc__")  # its own: msgspec's is about a struct that describes a dog
     if doc:
-        schema["description"] = doc
+        schema["description"] = inspect.cleandoc(doc)
+    if issubclass(struct, Enum):
+        return
     texts = field_docs(struct)
     properties: dict[str, Json] = schema.get("properties", {})
     for name, field in properties.items():

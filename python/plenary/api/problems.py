@@ -71,9 +71,13 @@ CATALOGUE: dict[str, ProblemType] = {
             (
                 "unknown_action",
                 "An action has a type that does not exist.",
-                "Use one of the types in the documentation.",
+                "Use one of [the types](/docs/actions).",
             ),
-            ("bad_option", "An action has an option that it can't use.", "Compare the options that the action takes."),
+            (
+                "bad_option",
+                "An action has an option that it can't use.",
+                "Compare [the options](/docs/actions) that the action takes.",
+            ),
             (
                 "unknown_target",
                 "An action leads to one that is not in its list.",
@@ -230,6 +234,7 @@ class FieldError(msgspec.Struct, frozen=True):
     pointer: str
     """JSON pointer (RFC 6901) into the body, or `/` and the name of a parameter of the address."""
     detail: str
+    """What is wrong with it."""
 
 
 class ProblemBody(msgspec.Struct, frozen=True):

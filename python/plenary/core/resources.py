@@ -20,18 +20,33 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     next_id: str = ZERO_ID
     """Explicit successor; zero: the next action in the list."""
     type: str
+    """What to do, such as `talk`. [All types](/docs/actions)."""
     option: dict[str, Any] = {}
+    """How to do it; each type has its own options."""
 
 
 class ConferenceType(StrEnum):
+    """What a conference is for.
+
+    `conference` is a room, which stays until it is deleted or times out, whoever is in it or nobody. `connect` puts two
+    parties through to each other: the first hears ringing until the second comes; a third is told that the line is
+    busy, and let go; when one of the two leaves, the other runs the `post_actions` and is let go too, and the
+    conference is over.
+    """
+
     CONFERENCE = "conference"
-    """A room, which stays until it is deleted or times out."""
+    """A room, which stays until it is deleted or times out, whoever is in it or nobody."""
     CONNECT = "connect"
-    """Two parties put through to each other; it ends when one of them leaves."""
+    """Two parties put through to each other. The first hears ringing until the second comes; a third hears that the
+    line is busy and is let go. When one of the two leaves, the other is let go too, and the conference is over."""
 
 
 class ConferenceStatus(StrEnum):
-    """Forward only."""
+    """How far a conference is; forward only.
+
+    `starting` until its room can take calls, `progressing` while it can, `terminating` while it is being emptied,
+    `terminated` when nobody is in it any more. Who has left the room may still hear the farewell of the `post_actions`.
+    """
 
     STARTING = "starting"
     PROGRESSING = "progressing"
@@ -47,32 +62,56 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Conference(msgspec.Struct, frozen=True, kw_only=True):
+    """A room that phones call, or (`connect`) two parties who are put through to each other."""
+
     id: str
+    """Phones call it as `sip:<id>@<host>`."""
     customer_id: str
+    """Whose it is: the customer of the access key that created it."""
     type: ConferenceType
+    """`conference`: a room. `connect`: two parties put through."""
     status: ConferenceStatus
+    """Forward only."""
     name: str = ""
+    """Free text."""
     detail: str = ""
+    """Free text."""
     data: dict[str, Any] = {}
+    """Yours: stored and returned as given."""
     timeout: int = 0
     """Seconds from creation after which it terminates by itself; 0: never."""
     pre_actions: list[Action] = []
+    """Run, in order, for each call that enters, before it is put into the room."""
     post_actions: list[Action] = []
+    """Run, in order, for each call that leaves the room with the line still up."""
     conferencecall_ids: list[str] = []
     """Who is in the room now: conferencecalls whose status is `joined`."""
     recording_id: str = ZERO_ID
+    """The recording that runs now; the zero id: none."""
     recording_ids: list[str] = []
+    """Every recording of it, oldest first, the running one included."""
     tm_create: str
+    """When it was created."""
     tm_update: str = NEVER
+    """When it last changed."""
     tm_delete: str = NEVER
+    """When it was over: deleted, timed out, or left by one of two parties."""
     transcribe_id: str = ZERO_ID
+    """Always the zero id: this server writes nothing down."""
     transcribe_ids: list[str] = []
+    """Always empty."""
     tm_end: str = NEVER
+    """When it was over; the same time as `tm_delete`."""
     settings: Settings = Settings()
+    """What it has beyond these fields."""
 
 
 class ConferencecallStatus(StrEnum):
-    """Forward only."""
+    """How far a participant is; forward only.
+
+    `joining` while he is in the `pre_actions` or on his way into the room, `joined` in the room, `leaving` when
+    somebody wants him out, `leaved` once he is out. His call may go on with the `post_actions`.
+    """
 
     JOINING = "joining"
     """In `pre_actions`, or on its way into the room."""
@@ -83,22 +122,31 @@ class ConferencecallStatus(StrEnum):
 
 
 class Conferencecall(msgspec.Struct, frozen=True, kw_only=True):
-    """A participant: one row for each time that a call joins."""
+    """A participant: one stay of one call in one conference."""
 
     id: str
+    """Its own id; a call that joins twice has two conferencecalls."""
     customer_id: str
+    """Whose it is."""
     conference_id: str
+    """The conference."""
     reference_type: str = "call"
+    """Always `call`."""
     reference_id: str
     """The call."""
     status: ConferencecallStatus
+    """Forward only. `leaved` is out of the room, though the call may still hear the farewell."""
     tm_create: str
+    """When the call began to join."""
     tm_update: str = NEVER
+    """When it last changed."""
     tm_delete: str = NEVER
+    """Never set: who has left is `leaved`."""
     reason: str = ""
     """Why he left: `hangup`, `kicked`, `conference_deleted`, `conference_timeout`, `peer_left`, `conference_closed`,
     `media_lost`, `flow_ended`, `server_stopped`, `failed`. Empty while he is here."""
     talking: bool = False
+    """Whether he speaks now. It changes too often for the event log."""
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,13 +155,22 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     type: str = "sip"
     """`sip` (target `user@host[:port]`) or `tel` (target E.164 with `+`)."""
     target: str = ""
+    """The address itself."""
     target_name: str = ""
-    """Display name."""
+    """The name that the other phone shows."""
     name: str = ""
+    """A label of yours."""
     detail: str = ""
+    """A note of yours."""
 
 
 class CallStatus(StrEnum):
+    """How far a call is; forward only.
+
+    `dialing` and `ringing` before the answer, `progressing` after it, `terminating` (`canceling` before the answer)
+    while we end it, `hangup` once it is over.
+    """
+
     DIALING = "dialing"
     RINGING = "ringing"
     PROGRESSING = "progressing"
@@ -123,39 +180,63 @@ class CallStatus(StrEnum):
 
 
 class CallDirection(StrEnum):
+    """Who called: the phone (`incoming`) or this server (`outgoing`)."""
+
     INCOMING = "incoming"
     OUTGOING = "outgoing"
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One phone, called or calling."""
+
     id: str
+    """Its id; a conferencecall has it as `reference_id`."""
     customer_id: str
+    """Whose it is."""
     flow_id: str = ZERO_ID
+    """Always the zero id: actions are given with the call or the conference."""
     activeflow_id: str = ZERO_ID
+    """Always the zero id."""
     type: str = "flow"
     """`flow` (dialled by `POST /v1.0/calls`) or `conference` (came in to a conference's address)."""
     master_call_id: str = ZERO_ID
+    """Always the zero id: no call begets another."""
     chained_call_ids: list[str] = []
+    """Always empty."""
     recording_id: str = ZERO_ID
+    """The recording of this call that runs now; the zero id: none."""
     recording_ids: list[str] = []
+    """Every recording of this call, oldest first."""
     groupcall_id: str = ZERO_ID
+    """Always the zero id: each destination has a call of its own."""
     source: Address
+    """Who calls."""
     destination: Address
+    """Who is called."""
     status: CallStatus
+    """Forward only."""
     action: Action | None = None
     """The action that runs now."""
     direction: CallDirection
+    """Who called."""
     mute_direction: str = ""
+    """Always empty: nobody is muted."""
     hangup_by: str = ""
     """`local`, `remote`, or empty while the call is up."""
     hangup_reason: str = ""
     """`normal`, `failed`, `busy`, `cancel`, `timeout`, `noanswer`, `dialout`, `media_lost`; empty while up."""
     tm_progressing: str = NEVER
+    """When it was answered."""
     tm_ringing: str = NEVER
+    """When it rang."""
     tm_hangup: str = NEVER
+    """When it was over."""
     tm_create: str
+    """When it began."""
     tm_update: str = NEVER
+    """When it last changed."""
     tm_delete: str = NEVER
+    """Never set: a call that is over is `hangup`."""
     on_hold: bool = False
     """The phone has put us on hold."""
     conference_id: str = ZERO_ID
@@ -163,7 +244,11 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordingStatus(StrEnum):
-    """Forward only."""
+    """How far a recording is; forward only.
+
+    `initiating` until the first sound, `recording` from then on, `stopping` once it is to end, `ended` when its file is
+    complete.
+    """
 
     INITIATING = "initiating"
     """Asked for; nothing has been heard yet."""
@@ -173,19 +258,30 @@ class RecordingStatus(StrEnum):
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
+    """What was said in a conference or on a call, as one WAV file."""
+
     id: str
+    """Its sound is at `/v1.0/recordingfiles/<id>`."""
     customer_id: str
+    """Whose it is."""
     reference_type: str
     """`conference` or `call`."""
     reference_id: str
+    """The conference or the call."""
     status: RecordingStatus
+    """Forward only."""
     format: str = "wav"
+    """Always `wav`: 16 bit PCM, mono."""
     tm_start: str = NEVER
     """When the first sound was written."""
     tm_end: str = NEVER
+    """When it ended."""
     tm_create: str
+    """When it was asked for."""
     tm_update: str = NEVER
+    """When it last changed."""
     tm_delete: str = NEVER
+    """When it was deleted, with its file."""
     duration_ms: int = 0
     """Length of what was written; final once `ended`."""
     parts: int = 0
@@ -198,6 +294,35 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
 Resource = Conference | Conferencecall | Call | Recording
 
 
+EVENT_TYPES: dict[str, str] = {
+    "conference_created": "A conference was created.",
+    "conference_updated": "A conference changed: its fields, its status, who is in it, or its recording.",
+    "conference_deleted": "A conference is over: deleted, timed out, or left by one of two parties. Once for each.",
+    "conferencecall_joining": "A call is on its way into a conference; its `pre_actions` come first.",
+    "conferencecall_joined": "A participant is in the room, and hears the others.",
+    "conferencecall_leaving": "A participant is to leave: kicked, or the conference is over.",
+    "conferencecall_leaved": "A participant is out of the room; `reason` says why. His call may still hear the "
+    "`post_actions`.",
+    "call_created": "A phone calls, or is called.",
+    "call_updated": "A call changed: it is on hold or no longer, its recording began or ended.",
+    "call_ringing": "A call rings, or hears us before it is answered.",
+    "call_progressing": "A call was answered.",
+    "call_terminating": "A call is being ended by us.",
+    "call_canceling": "A phone that has not answered is not called any longer.",
+    "call_hangup": "A call is over; `hangup_by` and `hangup_reason` say how.",
+    "recording_created": "A recording was asked for.",
+    "recording_started": "The first sound of a recording is written.",
+    "recording_updated": "The media of a recording were interrupted; it goes on in another part.",
+    "recording_finished": "A recording is complete; `end_reason` says why it ended.",
+    "recording_deleted": "A recording was deleted, with its sound.",
+    "action_failed": "An action could not be done; `cause` says why. The call goes on with the next one, or is let go.",
+    "media_lost": "The media engine is gone: a new one is started, and the calls are brought back. Of a call: it "
+    "cannot be.",
+    "server_recovered": "The server was started again, and what was at work in this conference goes on.",
+}
+"""Every type of entry in the log, with its meaning."""
+
+
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that happened, with the resource as it was after it. The log is append-only.
 
@@ -206,10 +331,7 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     type: str
-    """`conference_created`, `conference_updated`, `conference_deleted`, `conferencecall_joining`, `..._joined`,
-    `..._leaving`, `..._leaved`, `call_created`, `call_updated`, `call_ringing`, `call_progressing`,
-    `call_terminating`, `call_canceling`, `call_hangup`, `recording_created`, `recording_started`,
-    `recording_finished`, `recording_deleted`, `action_failed`, `server_recovered`, `media_lost`."""
+    """One of `EVENT_TYPES`."""
     customer_id: str
     conference_id: str = ZERO_ID
     number: int = 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from .commands import Command
 from .ids import ZERO_ID, Ids, stamp
 from .limits import CASCADE_MAX, SwitchSettings
-from .resources import LogEntry, Resource
+from .resources import EVENT_TYPES, LogEntry, Resource
 from .routing import Routes
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ class World:
         raise AssertionError("a turn that does not end")
 
     def log(self, type_: str, resource: Resource, conference: str, cause: str) -> None:
+        assert type_ in EVENT_TYPES, type_
         number = 0
         if conference in self.conferences:
             number = self.numbers[conference] = self.numbers.get(conference, 0) + 1

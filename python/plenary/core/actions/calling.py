@@ -12,6 +12,8 @@ from .prompts import BEEP, BEEP_WAIT_S, NoOption
 
 
 class Answer(Running, tag="answer", kw_only=True):
+    """Answers the call."""
+
     option: NoOption
 
     def start(self, seat: Seat) -> Outcome:
@@ -21,6 +23,7 @@ class Answer(Running, tag="answer", kw_only=True):
 
 class HangupOption(Option, frozen=True, kw_only=True):
     reason: Literal["normal", "failed", "busy", "cancel", "timeout", "noanswer", "dialout", "amd"] = "normal"
+    """What the call ends with as `hangup_reason`."""
 
 
 class Hangup(Running, tag="hangup", kw_only=True):
@@ -43,12 +46,15 @@ class Stop(Running, tag="stop", kw_only=True):
 
 class RecordingStartOption(Option, frozen=True, kw_only=True):
     format: Literal["wav"] = "wav"
+    """16 bit PCM, mono."""
     end_of_silence: int = 0
     """Seconds; 0: does not matter."""
     end_of_key: Literal["", "none", "any", "*", "#"] = ""
+    """A key of the phone that ends it; `none` is the same as the empty string."""
     duration: int = 0
     """Seconds; 0: no limit."""
     beep_start: bool = False
+    """Whether a tone says that it begins."""
 
     def check(self) -> None:
         for field, seconds in (("end_of_silence", self.end_of_silence), ("duration", self.duration)):
@@ -57,7 +63,7 @@ class RecordingStartOption(Option, frozen=True, kw_only=True):
 
 
 class RecordingStart(Running, tag="recording_start", kw_only=True):
-    """Records the call, both directions mixed, from now until it ends or is told to."""
+    """Records the call, both directions mixed, from now until it ends or is told to. The call must be answered."""
 
     option: RecordingStartOption
     play: str = ""
@@ -96,6 +102,8 @@ class RecordingStart(Running, tag="recording_start", kw_only=True):
 
 
 class RecordingStop(Running, tag="recording_stop", kw_only=True):
+    """Ends the recording of this call."""
+
     option: NoOption
 
     def start(self, seat: Seat) -> Outcome:

@@ -31,6 +31,8 @@ class ConferenceJoinOption(Option, frozen=True, kw_only=True):
 
 
 class ConferenceJoin(Running, tag="conference_join", kw_only=True):
+    """Enters a conference: its `pre_actions`, the room, its `post_actions`; then goes on behind it."""
+
     option: ConferenceJoinOption
 
     def start(self, seat: Seat) -> Outcome:

@@ -28,12 +28,17 @@ def check_target(field: str, target: str, *, required: bool) -> None:
 
 class ConditionVariableOption(Option, frozen=True, kw_only=True):
     condition: Literal["==", "!=", ">", ">=", "<", "<="] = "=="
+    """How to compare."""
     variable: str
     """What is compared: `${name}`, the name of a variable that there is, or any other text as it stands."""
     value_type: Literal["string", "number", "length"] = "string"
+    """As what: text, number, or by the number of characters."""
     value_string: str = ""
+    """What to compare with, for `string`."""
     value_number: float = 0.0
+    """What to compare with, for `number`."""
     value_length: int = 0
+    """What to compare with, for `length`."""
     false_target_id: str
     """Where to go if it does not hold."""
 
@@ -87,6 +92,7 @@ class BranchOption(Option, frozen=True, kw_only=True):
     variable: str = DIGITS
     """Name of a variable, without `${}`."""
     default_target_id: str = ZERO_ID
+    """Where to go with any other value; the zero id: nowhere, the call ends."""
     target_ids: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     """Value -> where to go."""
 
@@ -123,6 +129,7 @@ class Branch(Running, tag="branch", kw_only=True):
 
 class GotoOption(Option, frozen=True, kw_only=True):
     target_id: str
+    """Where to go."""
     loop_count: int = 0
     """How often it jumps before it lets the flow pass. Then it starts to count again."""
 
@@ -136,6 +143,8 @@ class GotoOption(Option, frozen=True, kw_only=True):
 
 
 class Goto(Running, tag="goto", kw_only=True):
+    """Jumps, `loop_count` times; then goes on."""
+
     option: GotoOption
 
     def start(self, seat: Seat) -> Outcome:
@@ -144,7 +153,9 @@ class Goto(Running, tag="goto", kw_only=True):
 
 class VariableSetOption(Option, frozen=True, kw_only=True):
     key: str
+    """The name, 1 to 255 characters without braces."""
     value: str
+    """The value, up to 32,768 characters."""
 
     def check(self) -> None:
         if not is_reference("key", self.key) and not is_name(self.key):
@@ -154,6 +165,8 @@ class VariableSetOption(Option, frozen=True, kw_only=True):
 
 
 class VariableSet(Running, tag="variable_set", kw_only=True):
+    """Sets a variable."""
+
     option: VariableSetOption
 
     def start(self, seat: Seat) -> Outcome:

@@ -121,10 +121,11 @@ class _Speaker(Running, kw_only=True):
 
 class TalkOption(Option, frozen=True, kw_only=True):
     text: str
-    """Plain or SSML."""
+    """What to say: plain text or SSML."""
     gender: Literal["male", "female", "neutral"] = "neutral"
+    """The voice."""
     language: str = "en-US"
-    """BCP 47."""
+    """A BCP 47 tag."""
     digits_handle: Literal["", "next"] = ""
     """`next`: any key ends it."""
 
@@ -164,6 +165,7 @@ class Talk(_Speaker, tag="talk", kw_only=True):
 
 class PlayOption(Option, frozen=True, kw_only=True):
     stream_urls: list[str]
+    """Addresses (http or https) of WAV files, up to 20."""
 
     def check(self) -> None:
         if not 0 < len(self.stream_urls) <= URLS_MAX:
@@ -174,7 +176,7 @@ class PlayOption(Option, frozen=True, kw_only=True):
 
 
 class Play(_Speaker, tag="play", kw_only=True):
-    """Plays files from the web, in order. Does not answer: before that it is early media."""
+    """Plays files from the web, in order; one that can't be had is passed over. Before the answer it is early media."""
 
     option: PlayOption
     place: int = 0
@@ -200,6 +202,8 @@ class NoOption(Option, frozen=True, kw_only=True):
 
 
 class Beep(Running, tag="beep", kw_only=True):
+    """Plays a short tone; before the call is answered as early media."""
+
     option: NoOption
     play: str = ""
 

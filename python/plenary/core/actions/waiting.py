@@ -20,6 +20,8 @@ class SleepOption(Option, frozen=True, kw_only=True):
 
 
 class Sleep(Running, tag="sleep", kw_only=True):
+    """Waits."""
+
     option: SleepOption
 
     def start(self, seat: Seat) -> Outcome:
