@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 `testing` is what users' tests are made of: it stands on the signalling and on the fake engine, not on the server.
 """
 
-VOCABULARY = {"ids", "errors", "resources", "events", "commands", "changes", "limits", "wording"}
+VOCABULARY = {"ids", "errors", "resources", "events", "commands", "changes", "limits", "wording", "catalogue"}
 """What the edges may know of `core`: its words, never its machines."""
 
 WIRING = {
