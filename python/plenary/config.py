@@ -123,7 +123,7 @@ class Settings:
     orphan_timeout: float = 30.0
     """Seconds that the media engine waits for its server to come back before it closes recordings and ends."""
     event_days: int = 30
-    """Days that the event log is kept."""
+    """Days that the event log, and what is over, is kept. Recordings are kept until they are deleted."""
     fetch_private: bool = False
     """Let the `play` action fetch sound from private and loopback addresses."""
 

@@ -67,7 +67,7 @@ PRUNE_PAUSE_S = 0.05
 UNANSWERED_MAX = 5
 """Questions for its figures that an engine may leave open: with ten seconds of silence it hangs."""
 PRUNE_S = 3600.0
-"""How often old entries of the event log are forgotten."""
+"""How often old entries of the event log, and what is long over, are forgotten."""
 
 
 class Clock:
@@ -442,8 +442,10 @@ class Server:
         try:
             while await loop.run_in_executor(self._writer, self.store.prune, self._clock.now(), keep_s):
                 await asyncio.sleep(PRUNE_PAUSE_S)
+            while await loop.run_in_executor(self._writer, self.store.prune_rows, self._clock.now(), keep_s):
+                await asyncio.sleep(PRUNE_PAUSE_S)
         except StoreError as error:
-            log.error("old events could not be forgotten", reason=str(error))
+            log.error("what is long over could not be forgotten", reason=str(error))
 
     def _secret(self) -> bytes:
         """What digest nonces are signed with: kept, so that a challenge outlives a restart."""

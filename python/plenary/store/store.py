@@ -128,6 +128,8 @@ class Store:
         self._one_at_a_time = threading.Lock()
         self.views = Views(readers, str(self.path))
         self._last = self.views.last_position()
+        self._prune_at: tuple[type[Resource], int] = (Conference, 0)
+        """Where `prune_rows` goes on: the kind, and the row that it looked at last."""
 
     @classmethod
     def open(cls, folder: Path | str, *, durable: bool = True, limit_bytes: int | None = None) -> Self:
@@ -249,6 +251,44 @@ class Store:
             if upto is None:
                 return 0
             return connection.execute(sa.delete(tables.event).where(event.position <= upto)).rowcount
+
+    def prune_rows(self, now: float, keep_s: float = KEEP_EVENTS_S) -> bool:
+        """Forgets what was over `keep_s` ago: conferences, with the number of their last entry, calls, conferencecalls,
+        and recordings that were deleted.
+
+        Looks at no more than `PRUNED_AT_ONCE` rows, and goes on there at the next call; False once it has seen all.
+        Rows lie in the order in which they were made, and one that was made later can't have ended earlier.
+        """
+        kind, after = self._prune_at
+        table, c = _TABLES[kind], _TABLES[kind].c
+        rowid = sa.literal_column(f"{table.name}.rowid", sa.Integer)
+        oldest = (
+            sa.select(rowid, c.id, c.live, c.body)
+            .where(rowid > after, c.tm_create < stamp(now - keep_s))
+            .order_by(rowid)
+            .limit(PRUNED_AT_ONCE)
+        )
+        with self._transaction() as connection:
+            rows = connection.execute(oldest).all()
+            over = [id for _, id, live, body in rows if not live and self._over(kind, body) < stamp(now - keep_s)]
+            if kind is Conference:
+                logged = sa.select(tables.event.c.conference_id).where(tables.event.c.conference_id.in_(over))
+                over = sorted(set(over) - set(connection.execute(logged.distinct()).scalars()))
+                numbers = tables.conference_number
+                connection.execute(sa.delete(numbers).where(numbers.c.conference_id.in_(over)))
+            connection.execute(sa.delete(table).where(c.id.in_(over)))
+        if len(rows) == PRUNED_AT_ONCE:
+            self._prune_at = (kind, rows[-1][0])
+            return True
+        kinds = [*_TABLES, Conference]
+        self._prune_at = (kinds[kinds.index(kind) + 1], 0)
+        return self._prune_at[0] is not Conference
+
+    def _over(self, kind: type[Resource], body: bytes) -> str:
+        """When nothing more could happen to it; `NEVER` for a recording that somebody may still want to hear."""
+        match self._resource(kind, body):
+            case Conference(tm_end=at) | Call(tm_hangup=at) | Conferencecall(tm_update=at) | Recording(tm_delete=at):
+                return at
 
     # --- customers ------------------------------------------------------------------------------------------------
 
