@@ -8,7 +8,7 @@ from torture.cases import ACCEPT, CASES
 
 from plenary.sip.errors import MalformedValue
 from plenary.sip.header import CSeq, NameAddr, Via, parse_params, show_params, split_list
-from plenary.sip.message import Request, Response
+from plenary.sip.message import Message, Request, Response, header_key
 from plenary.sip.parser import MalformedMessage, parse
 
 VALID = [case.data for case in CASES if case.verdict == ACCEPT]
@@ -56,7 +56,7 @@ def holds(data: bytes) -> None:
     written = one.encode()
     again = parse(written)
     assert again.encode() == written
-    assert (again.without("Content-Length").headers, again.body) == (one.without("Content-Length").headers, one.body)
+    assert (without_length(again), again.body) == (without_length(one), one.body)
     if isinstance(one, Request):
         answer = one.response(486, to_tag="x")
         read_everything(parse(answer.encode()))
@@ -74,12 +74,16 @@ def repeat_and_answer(partial: Request, status: int, reason: str) -> None:
     assert written.count(b"\r\n\r\n") == 1
 
 
+def without_length(message: Message) -> tuple[tuple[str, str], ...]:
+    return tuple(field for field in message.headers if header_key(field[0]) != "content-length")
+
+
 def read_everything(one: Request | Response) -> None:
     assert one.top_via is one.vias[0]
     assert one.call_id
-    for accessor in ("from_", "to", "from_tag", "to_tag", "cseq", "contacts", "routes", "record_routes"):
+    for accessor in ("from_", "to", "cseq", "contacts", "routes", "record_routes"):
         getattr(one, accessor)
-    for accessor in ("max_forwards", "expires", "content_type", "require", "supported", "is_contact_wildcard"):
+    for accessor in ("max_forwards", "content_type", "require", "supported", "is_contact_wildcard"):
         getattr(one, accessor)
     if isinstance(one, Request):
         assert str(one.uri).lower() == one.uri_text.lower()

@@ -1,6 +1,7 @@
 """Our calls to a phone: from our INVITE to the end (RFC 3261 sections 8.1, 9.1, 12.1.2, 13.2, 22)."""
 
 import pytest
+from changed import with_fields
 from phone import OTHER_SDP, PHONE, SDP, Bench, shown, timed
 
 from plenary.sip.config import Credentials
@@ -158,7 +159,7 @@ def test_the_route_set_of_a_call_of_ours_is_reversed():
     bench = Bench()
     invite = bench.outgoing()
     routes = (("Record-Route", "<sip:10.9.0.1;lr>, <sip:10.9.0.2;lr>"), ("Record-Route", "<sip:10.9.0.3:5070;lr>"))
-    (ack,) = bench.take(bench.reply(invite, 200, body=SDP).with_added(routes))
+    (ack,) = bench.take(with_fields(bench.reply(invite, 200, body=SDP), routes))
     assert list(ack.get_all("route")) == ["<sip:10.9.0.3:5070;lr>", "<sip:10.9.0.2;lr>", "<sip:10.9.0.1;lr>"]
     assert bench.destinations == [("10.9.0.3", 5070)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from changed import with_fields
 from torture.cases import ACCEPT, CASES, DROP, RFC4475, Case
 
 from plenary.sip.message import Request, Response
@@ -32,7 +33,7 @@ def answer_to(refused: MalformedMessage) -> bytes:
     answer = refused.partial.response(refused.status, refused.reason)
     whole = {"From": "<sip:a@b>", "To": "<sip:a@b>", "Call-ID": "x", "CSeq": "1 OPTIONS"}
     for name, value in whole.items():
-        answer = answer.with_header(name, value)
+        answer = with_fields(answer, [(name, value)], without=name)
     return answer.encode()
 
 
@@ -61,7 +62,7 @@ def test_folding_and_spacing_leave_no_trace_in_the_values() -> None:
         "SIP/2.0/TCP edge.example;branch=z9hG4bK9",
         "SIP/2.0/UDP 192.0.2.8;branch=z9hG4bK8",
     ]
-    assert (message.from_.name, message.from_tag, message.to_tag) == ('Ann \\"', "ann1", "there1")
+    assert (message.from_.name, message.from_.tag, message.to.tag) == ('Ann \\"', "ann1", "there1")
     assert (message.cseq.number, message.cseq.method, message.max_forwards) == (7, "INVITE", 70)
     assert (message.contacts[0].name, message.contacts[0].param("q")) == ('Ann ""', "0.33")
     assert message.get("subject") == ""

@@ -75,28 +75,38 @@ class Waiting:
 
 
 class Call:
-    """`is_caller`: the first INVITE was ours. `contact` is what we put into Contact. `invite_key` tells the first
-    INVITE of the peer from another copy of it (RFC 3261 section 8.2.2.2). `answered` is the last request other than
-    INVITE that was answered within the dialog. `bye_owed`: a BYE has to wait for the ACK of our 2xx."""
+    """One call. Its fields are changed here and in `within.py` and `snapshot.py`, nowhere else."""
 
     def __init__(self, stack: Stack, handle: str, phase: Phase, dialog: Dialog, contact: str) -> None:
         self.stack = stack
         self.id = handle
         self.phase = phase
         self.is_caller = phase is Phase.OUTGOING
+        """The first INVITE was ours."""
         self.dialog = dialog
         self.contact = contact
+        """What we put into Contact."""
         self.invite_key: tuple[str, str, int] | None = None
+        """Call-ID, From tag and CSeq of the peer's first INVITE, by which a copy of it is known (section 8.2.2.2)."""
         self.served: ServedInvite | None = None
+        """The last INVITE of the peer, answered or not."""
         self.sent: SentInvite | None = None
+        """The last INVITE of ours, answered or not."""
         self.update: Transaction | None = None
+        """The peer's UPDATE whose offer waits for our answer."""
         self.waiting: Waiting | None = None
+        """An offer of ours that waits for its turn."""
         self.answered: Transaction | None = None
+        """The last request other than INVITE that was answered within the dialog: a restart must know it again."""
         self.bye: Transaction | None = None
+        """Our BYE, until it is answered."""
         self.bye_owed = False
+        """A BYE has to wait for the ACK of our 2xx (section 15)."""
         self.bye_challenges = 0
+        """Challenges to our BYE that were answered: no more than one."""
         self.session_timer = SessionTimer(stack, self)
         self.farewell: tuple[tuple[str, str], ...] = ()
+        """Headers of what ends the call: its Reason (RFC 3326)."""
 
     # Verbs; none is called once the call is ENDING
 

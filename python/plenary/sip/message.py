@@ -156,16 +156,6 @@ class Message(ABC):
         return self._to
 
     @property
-    def from_tag(self) -> str | None:
-        """The tag of From; None from RFC 2543 peers."""
-        return self.from_.tag
-
-    @property
-    def to_tag(self) -> str | None:
-        """The tag of To; None outside a dialog."""
-        return self.to.tag
-
-    @property
     def call_id(self) -> str:
         """Call-ID: compared byte by byte (RFC 3261 section 20.8)."""
         return self._only("call-id")
@@ -214,13 +204,6 @@ class Message(ABC):
         return number
 
     @property
-    def expires(self) -> int | None:
-        """Seconds, at most 2**32 - 1; None when absent or not a number (RFC 3261 section 20.19)."""
-        text = self.get("expires")
-        number = None if text is None else number_of(text)
-        return None if number is None else min(number, 2**32 - 1)
-
-    @property
     def content_type(self) -> str | None:
         """`type/subtype` in lower case without parameters, or None."""
         text = self.get("content-type")
@@ -243,30 +226,6 @@ class Message(ABC):
         return values[0]
 
     # Other messages from this one
-
-    def with_header(self, name: str, value: HeaderValue) -> Self:
-        """The message with exactly one field of this name: in place of the first of them, or at the end."""
-        key, field = header_key(name), (name, _flat(str(value)))
-        fields: list[tuple[str, str]] = []
-        placed = False
-        for old in self.headers:
-            if header_key(old[0]) != key:
-                fields.append(old)
-            elif not placed:
-                fields.append(field)
-                placed = True
-        if not placed:
-            fields.append(field)
-        return self._with_headers(tuple(fields))
-
-    def with_added(self, fields: Iterable[tuple[str, HeaderValue]]) -> Self:
-        """The message with these fields after its own."""
-        return self._with_headers((*self.headers, *_fields(fields)))
-
-    def without(self, name: str) -> Self:
-        """The message without any field of this name."""
-        key = header_key(name)
-        return self._with_headers(tuple([field for field in self.headers if header_key(field[0]) != key]))
 
     def with_top_via(self, via: Via) -> Self:
         """The message with its topmost Via replaced, e.g. by `top_via.seen_from(host, port)`."""
