@@ -46,6 +46,8 @@ def test_a_third_is_told_so_and_let_go(bench: Bench):
     third = bench.calls_in(made.id)
     assert bench.spoken() == ["The line is busy. Please try again later. Good bye."]
     assert bench[third].status == "hangup"
+    (over,) = [entry for entry in bench.log if entry.type == "call_hangup"]
+    assert over.cause == "two parties are connected already"
     assert bench.participant_of(third).reason == "failed"
     assert bench[made.id].status == "progressing"
 

@@ -32,6 +32,8 @@ class Frame(msgspec.Struct, kw_only=True):
     """Index of the step into the room; -1: this frame is not a conference's."""
     conference: str = ""
     conferencecall: str = ""
+    announces: str = ""
+    """Why the call is let go, where this frame only tells the caller so."""
     loops: dict[int, int] = {}
     """Index of a `goto` -> jumps that it still makes in this round."""
 

@@ -51,13 +51,14 @@ class RunnerState(msgspec.Struct, kw_only=True):
     """Type of the action that runs."""
 
 
-def announcement(text: str, reason: str) -> Frame:
+def announcement(text: str, reason: str, cause: str) -> Frame:
     """Says why, and lets go."""
     return Frame(
         actions=[
             Action(type="talk", option={"text": text}),
             Action(type="hangup", option={"reason": reason}),
-        ]
+        ],
+        announces=cause,
     )
 
 
@@ -219,14 +220,14 @@ class Runner:
             if world.routes.customer_of_ended(id_) != customer:
                 return Failed(f"There is no conference {conference}.", fatal=True)
             never_joined(world, customer, id_, call.id, "conference_closed", "the conference is over")
-            return self._announce(CLOSED)
+            return self._announce(CLOSED, "the conference is over")
         if machine.resource.customer_id != customer:
             return Failed(f"There is no conference {conference}.", fatal=True)
         if id_ in conferences_in(flow):
             return Failed("The call is in this conference already.")
         member = machine.admit(call)
         if isinstance(member, tuple):
-            return self._announce(CLOSED if member[0] == "conference_closed" else FULL)
+            return self._announce(CLOSED if member[0] == "conference_closed" else FULL, member[1])
         resource = machine.resource
         try:
             push(flow, conference_frame(id_, member.id, resource.pre_actions, resource.post_actions))
@@ -254,8 +255,9 @@ class Runner:
         conference = world.conferences[frame.conference]
         if conference.at_door(member):
             return Wait()
-        conference.left(member.id, "failed", "two parties are connected already")
-        return self._announce(BUSY, "busy")
+        cause = "two parties are connected already"
+        conference.left(member.id, "failed", cause)
+        return self._announce(BUSY, cause, "busy")
 
     def enter_again(self) -> None:
         conference = self.state.flow.frames[-1].conference
@@ -270,9 +272,9 @@ class Runner:
 
     # --- Inside --------------------------------------------------------------------------------------------------
 
-    def _announce(self, text: str, reason: str = "normal") -> Outcome:
+    def _announce(self, text: str, cause: str, reason: str = "normal") -> Outcome:
         flow = self.state.flow
-        flow.frames.append(announcement(text, reason))
+        flow.frames.append(announcement(text, reason, cause))
         return DONE
 
     def _follow(self, outcome: Outcome) -> None:
@@ -295,7 +297,9 @@ class Runner:
                         return
                 case End():
                     state.running = None
-                    self._call.flow_ended(outcome.reason, f"{state.action} action")
+                    frames = state.flow.frames
+                    announced = frames[-1].announces if frames else ""
+                    self._call.flow_ended(outcome.reason, announced or f"{state.action} action")
                     return
             state.running = None
             try:
