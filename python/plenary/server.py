@@ -128,6 +128,7 @@ class Server:
         config, saved, now = self.config, self.store.load(), self._clock.now()
         acked = Position(saved.engine.engine, saved.engine.acked) if saved.engine else Position("", 0)
         self.switch.load(saved.rows, saved.numbers)
+        await self.read(self._remove_leftovers)
         self.link = EngineLink(
             recording_path=lambda recording, part: str(self.files.part(recording, part)),
             position=acked,
@@ -359,7 +360,7 @@ class Server:
             if task := self._preparing.pop(request, None):
                 task.cancel()
         for recording in turn.remove:
-            self._writer.submit(self.files.remove, recording)
+            self._writer.submit(self._remove_files, recording)
 
     def _answer(self, reply: commands.Reply) -> None:
         future = self._asks.get(reply.ask)
@@ -446,6 +447,24 @@ class Server:
                 await asyncio.sleep(PRUNE_PAUSE_S)
         except StoreError as error:
             log.error("what is long over could not be forgotten", reason=str(error))
+
+    def _remove_leftovers(self) -> None:
+        """Files of recordings that were deleted while the last server died, before it had come to that; and folders
+        that it made for what was never begun. Sound that the database knows nothing about is left to its owner: the
+        database may be an older copy that was put back."""
+        known = self.store.recordings()
+        for recording in self.files.ids():
+            if known.get(recording, self.files.is_empty(recording)):
+                log.info("files of a deleted recording are removed", recording=recording)
+                self._remove_files(recording)
+            elif recording not in known:
+                log.warning("files of a recording that the database does not know", recording=recording)
+
+    def _remove_files(self, recording: str) -> None:
+        try:
+            self.files.remove(recording)
+        except OSError as error:
+            log.error("files of a deleted recording are still there", recording=recording, reason=str(error))
 
     def _secret(self) -> bytes:
         """What digest nonces are signed with: kept, so that a challenge outlives a restart."""

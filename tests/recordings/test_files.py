@@ -131,24 +131,14 @@ def test_parts_cut_at_any_byte_make_a_valid_file_and_every_range_is_a_slice_of_i
             assert recording.read(offset, length) == everything[offset : offset + length]
         recording.close()
 
-        files.repair(ID)
-        assert files.repair(ID) == 0
         assert sound_in(whole(files.open(ID))) == wanted
 
 
-def test_repair_makes_each_part_valid_for_itself(files: RecordingFiles):
-    files.part(ID, 1).write_bytes(header(2) + b"abcdef")
-    files.part(ID, 2).write_bytes(header(2) + b"gh")
-    assert files.repair(ID) == 1
-    with wave.open(str(files.part(ID, 1))) as read:
-        assert read.readframes(100) == b"abcdef"
-    assert files.repair(OTHER) == 0
-
-
-def test_strays_are_the_recordings_that_nobody_knows(files: RecordingFiles, tmp_path: Path):
-    assert files.strays(set()) == []
+def test_every_recording_that_has_a_folder_is_listed(files: RecordingFiles, tmp_path: Path):
+    assert files.ids() == []
     for recording in (ID, OTHER):
-        files.part(recording, 1).write_bytes(header(0))
+        files.part(recording, 1)
+    files.part(ID, 1).write_bytes(header(0))
     (tmp_path / "recordings" / "notes").mkdir()
-    assert files.strays({ID}) == [OTHER]
-    assert files.strays({ID, OTHER}) == []
+    assert files.ids() == [ID, OTHER]
+    assert [files.is_empty(recording) for recording in files.ids()] == [False, True]

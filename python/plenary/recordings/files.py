@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import struct
-from collections.abc import Container
 from pathlib import Path
 
 RATE = 8000
@@ -146,31 +145,15 @@ class RecordingFiles:
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self._folder / recording)
 
-    def repair(self, recording: str) -> int:
-        """Makes the header of each part tell the length of its data; returns how many were wrong.
-
-        For who takes the files as they lie. Not while the engine writes them.
-        """
-        repaired = 0
-        for path in self._parts(recording):
-            with path.open("r+b", buffering=0) as file:
-                wanted = header(min(_data_bytes(file.fileno()), DATA_MAX & ~1))
-                if os.pread(file.fileno(), HEADER_BYTES, 0) != wanted:
-                    os.pwrite(file.fileno(), wanted, 0)
-                    os.fsync(file.fileno())
-                    repaired += 1
-        return repaired
-
-    def strays(self, known: Container[str]) -> list[str]:
-        """Ids of recordings that have files but are not `known`, sorted: left over from a crash, or of a lost database.
-
-        They are only told: to delete sound that nobody knows is for a person to decide.
-        """
+    def ids(self) -> list[str]:
+        """Of all recordings that have a folder, sorted."""
         if not self._folder.is_dir():
             return []
-        return sorted(
-            path.name for path in self._folder.iterdir() if _ID.fullmatch(path.name) and path.name not in known
-        )
+        return sorted(path.name for path in self._folder.iterdir() if _ID.fullmatch(path.name))
+
+    def is_empty(self, recording: str) -> bool:
+        """No part has been begun."""
+        return not self._parts(recording)
 
     def _parts(self, recording: str) -> list[Path]:
         if not _ID.fullmatch(recording):

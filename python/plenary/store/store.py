@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from ..core.changes import Changes, Row
-from ..core.ids import stamp
+from ..core.ids import NEVER, stamp
 from ..core.resources import Call, Conference, Conferencecall, LogEntry, Recording, Resource
 from . import database, migrations, tables
 from .errors import DatabaseCorrupt, StoreError, told_as_store_errors
@@ -233,6 +233,13 @@ class Store:
         with told_as_store_errors(str(self.path)), self._readers.connect() as connection:
             body = connection.execute(sa.select(table.c.body).where(table.c.id == id)).scalar()
         return None if body is None else self._resource(kind, body)
+
+    def recordings(self) -> dict[str, bool]:
+        """Every recording that there is or was, by id: whether it was deleted."""
+        c = tables.recording.c
+        with told_as_store_errors(str(self.path)), self._readers.connect() as connection:
+            rows = connection.execute(sa.select(c.id, c.tm_delete)).all()
+        return {id: tm_delete != NEVER for id, tm_delete in rows}
 
     def prune(self, now: float, keep_s: float = KEEP_EVENTS_S, keep: int = KEEP_EVENTS) -> int:
         """Forgets the oldest entries of the log: older than `keep_s`, or more than `keep` in number.
