@@ -86,7 +86,9 @@ class Server:
     def __init__(self, config: Config, store: Store) -> None:
         self.config = config
         self.store = store
-        self.switch = Switch(_new_id, SwitchSettings())
+        limits = SwitchSettings()
+        self.switch = Switch(_new_id, limits)
+        self._calls_max = limits.calls_max
         self.files = RecordingFiles(config.data / "recordings")
         self.prompts = Prompts(
             EspeakNg(), Fetcher(allow_private=config.fetch_private), SoundCache(config.data / "speech")
@@ -134,7 +136,7 @@ class Server:
             position=acked,
         )
         self.udp = await SipUdp.listen(config.sip.host, config.sip.port, self._datagram, self._unreachable)
-        self.endpoint = Signalling(_endpoint_config(config, self.udp.port), _new_id, self._secret())
+        self.endpoint = Signalling(_endpoint_config(config, self.udp.port, self._calls_max), _new_id, self._secret())
         self.endpoint.restore(saved.dialogs, now)
         self.last_position = self.store.last_position
         self.node = Node(self.switch, self.endpoint, self.link, self.store.find, self.files.duration_ms)
@@ -481,7 +483,7 @@ def _new_id() -> str:
     return str(uuid.uuid4())
 
 
-def _endpoint_config(config: Config, port: int) -> EndpointConfig:
+def _endpoint_config(config: Config, port: int, max_calls: int) -> EndpointConfig:
     return EndpointConfig(
         host=config.public_address,
         port=port,
@@ -491,6 +493,7 @@ def _endpoint_config(config: Config, port: int) -> EndpointConfig:
         anonymous=config.sip_anonymous,
         outgoing=config.sip_trunk,
         server_name=f"Plenary/{VERSION}",
+        max_calls=max_calls,
     )
 
 

@@ -68,6 +68,7 @@ class Credentials(msgspec.Struct, frozen=True):
 class EndpointConfig(msgspec.Struct, frozen=True):
     """`host` and `port` are where we listen, and what Via and Contact name unless `public_host` is given.
 
+    `max_calls` are not over; beyond them 503. The server gives the limit of its switch.
     `users` (name to password) may call when `anonymous` is False; `realm` is what they are asked for,
     `algorithms` are the digests that they are offered.
     """
