@@ -8,18 +8,18 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from ..core import ids
 from ..core.ids import ZERO_ID
+from ..core.limits import RECORDING_MAX_S, TIMEOUT_MAX_S
 from ..core.resources import Action, Address, ConferenceStatus, ConferenceType, Settings
 
-UUID_PATTERN = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+UUID_PATTERN = f"^{ids.UUID_PATTERN}$"
 STAMP_PATTERN = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}$"
-
-SECONDS_MAX = 2**31
-"""68 years. Beyond it a deadline is a mistake in the unit."""
 
 Uuid = Annotated[str, msgspec.Meta(pattern=UUID_PATTERN, max_length=36)]
 Stamp = Annotated[str, msgspec.Meta(pattern=STAMP_PATTERN, max_length=26)]
-Seconds = Annotated[int, msgspec.Meta(ge=0, le=SECONDS_MAX)]
+Timeout = Annotated[int, msgspec.Meta(ge=0, le=TIMEOUT_MAX_S)]
+RecordingSeconds = Annotated[int, msgspec.Meta(ge=0, le=RECORDING_MAX_S)]
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,7 +73,7 @@ class CreateConferenceBody(Body, frozen=True, kw_only=True):
     """Free text."""
     data: dict[str, Any] = {}
     """Yours: stored and returned as given."""
-    timeout: Seconds = 0
+    timeout: Timeout = 0
     """Seconds from creation after which the conference terminates by itself; 0: never."""
     pre_actions: list[ActionBody] = []
     """Run, in order, for each call that enters, before it is put into the room."""
@@ -96,7 +96,7 @@ class UpdateConferenceBody(Body, frozen=True, kw_only=True):
     """Free text."""
     data: dict[str, Any] = {}
     """Yours: stored and returned as given."""
-    timeout: Seconds = 0
+    timeout: Timeout = 0
     """Seconds from creation after which the conference terminates by itself; 0: never."""
     pre_actions: list[ActionBody] = []
     """Run, in order, for each call that enters from now on, before it is put into the room."""
@@ -137,9 +137,9 @@ class StartRecordingBody(Body, frozen=True, kw_only=True):
 
     format: Literal["wav"] = "wav"
     """16 bit PCM, mono."""
-    duration: Seconds = 0
+    duration: RecordingSeconds = 0
     """Seconds after which it ends by itself; 0: no limit."""
-    end_of_silence: Seconds = 0
+    end_of_silence: RecordingSeconds = 0
     """Seconds of silence after which it ends by itself; 0: no limit."""
 
 

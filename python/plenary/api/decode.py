@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from ..core.ids import is_id
 from ..core.wording import located, misfit, printable
 from .bodies import STAMP_PATTERN, UUID_PATTERN
 from .problems import Problem
@@ -127,13 +128,10 @@ def integer(query: Query, name: str, default: int, low: int, high: int) -> int:
     return int(text)
 
 
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
 def uuid(text: str, name: str) -> str:
     """The id in the one form that the store knows: lower case."""
     text = text.lower()
-    if not _UUID.fullmatch(text):
+    if not is_id(text):
         sentence = f"'{printable(text)}' is no id: a UUID is expected."
         if name == "conference_id":
             sentence += " An alias leads phones and 'conference_join' to a conference, not requests."

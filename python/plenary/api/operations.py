@@ -103,7 +103,6 @@ _CONFERENCE_ERRORS = (
     "alias_taken",
     "too_long",
     "bad_text",
-    "bad_timeout",
     "server_ending",
 )
 _ADDRESS_ERRORS = ("bad_destinations", "bad_address_type", "bad_target", "no_trunk", "too_long", "bad_text")
@@ -194,8 +193,6 @@ OPERATIONS: tuple[Operation, ...] = (
         errors=(
             *_RECORDING_ERRORS,
             "bad_format",
-            "bad_duration",
-            "bad_end_of_silence",
             "recording_already_active",
             "too_many_recordings",
             "unavailable",

@@ -383,12 +383,13 @@ class CallMachine:
             held = self.session.on_hold
             self._change("put on hold by the phone" if held else "resumed by the phone", on_hold=held)
 
-    def media_failed(self, reason: str) -> None:
+    def media_failed(self, reason: str, detail: str) -> None:
+        why = f"{reason} ({detail})" if detail else reason
         if self.state.session.recoveries:
-            self.log("media_lost", f"its media cannot be set up again: {reason}")
-            self.let_go("media_lost", f"media lost: {reason}", "media_lost")
+            self.log("media_lost", f"its media cannot be set up again: {why}")
+            self.let_go("media_lost", f"media lost: {why}", "media_lost")
         else:
-            self._over("local", "failed", f"no media: {reason}", "failed", status=MEDIA_REFUSALS.get(reason, 500))
+            self._over("local", "failed", f"no media: {why}", "failed", status=MEDIA_REFUSALS.get(reason, 500))
 
     # --- Inside --------------------------------------------------------------------------------------------------
 

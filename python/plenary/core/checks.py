@@ -38,10 +38,8 @@ def check_conference(request: CreateConference | UpdateConference) -> None:
     _check_length(request.detail, DETAIL_MAX, "/detail")
     if len(msgspec.json.encode(request.data)) > DATA_BYTES_MAX:
         raise Invalid("too_long", f"Data have at most {DATA_BYTES_MAX} bytes as JSON.", "/data")
-    if request.timeout < 0:
-        raise Invalid("bad_timeout", "A timeout is a number of seconds, or 0 for none.", "/timeout")
-    if request.timeout > TIMEOUT_MAX_S:
-        raise Invalid("bad_timeout", f"A timeout is at most {TIMEOUT_MAX_S} s; 0 means none.", "/timeout")
+    if not 0 <= request.timeout <= TIMEOUT_MAX_S:
+        raise Invalid("invalid_value", f"A timeout is 0 to {TIMEOUT_MAX_S} seconds; 0 means none.", "/timeout")
     size = check_actions(request.pre_actions, "/pre_actions")
     check_actions(request.post_actions, "/post_actions", beside=size)
     check_aliases(request.settings.aliases, "/settings/aliases")
@@ -52,7 +50,7 @@ def check_recording(request: StartConferenceRecording) -> None:
         raise Invalid("bad_format", "The only format is wav.", "/format")
     for field, seconds in (("duration", request.duration), ("end_of_silence", request.end_of_silence)):
         if not 0 <= seconds <= RECORDING_MAX_S:
-            raise Invalid(f"bad_{field}", f"0 to {RECORDING_MAX_S} seconds; 0 means no limit.", f"/{field}")
+            raise Invalid("invalid_value", f"0 to {RECORDING_MAX_S} seconds; 0 means no limit.", f"/{field}")
 
 
 def check_calls(request: CreateCalls) -> None:

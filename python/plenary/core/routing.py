@@ -3,18 +3,11 @@
 import re
 
 from .errors import Invalid, WrongState
-from .ids import ZERO_ID
+from .ids import ZERO_ID, is_id
 from .limits import ALIAS_MAX, ALIASES_MAX, ENDED_REMEMBERED
-
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 
 # Unreserved and user-unreserved characters of RFC 3261 that a phone can dial; no blank, quote or escape.
 _ALIAS = re.compile(r"[A-Za-z0-9._+*#~!=&$-]+")
-
-
-def is_id(text: str) -> bool:
-    """True for a UUID in its canonical form, in either case."""
-    return _UUID.fullmatch(text) is not None
 
 
 def is_alias(text: str) -> bool:

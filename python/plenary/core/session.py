@@ -146,7 +146,7 @@ class Owner(Protocol):
         ...
 
     def direction_changed(self) -> None: ...
-    def media_failed(self, reason: str) -> None:
+    def media_failed(self, reason: str, detail: str) -> None:
         """The session has come to nothing: the call cannot go on. Reasons as in `LegRefused`, and `lost`."""
         ...
 
@@ -270,7 +270,7 @@ class Session:
                     self._owner.do(SendOffer(call=self._owner.id, sdp=event.sdp))
             case LegRefused():
                 state.exchange = before
-                self._failed(event.reason)
+                self._failed(event.reason, event.detail)
 
     def leg_lost(self) -> None:
         """The engine let go of the leg on its own."""
@@ -332,7 +332,7 @@ class Session:
         state = self.state
         state.negotiated = False
         if state.recoveries >= RECOVERIES_MAX:
-            self._owner.media_failed("lost")
+            self._owner.media_failed("lost", "")
             return
         state.recoveries += 1
         self._await_engine(Exchange.RECOVERING)
@@ -389,14 +389,14 @@ class Session:
             state.queued = False
             self.offered(state.next_offer)
 
-    def _failed(self, reason: str) -> None:
+    def _failed(self, reason: str, detail: str = "") -> None:
         """The exchange under way has come to nothing. The session goes on as it was, if there was one."""
         state, before = self.state, self.state.exchange
         state.exchange, state.deadline = Exchange.IDLE, 0.0
         if before in (Exchange.REANSWERING, Exchange.REOFFERING):
             self._refuse(488 if reason == "no_common_codec" else 400 if reason == "malformed_sdp" else 500)
         if not state.negotiated:
-            self._owner.media_failed(reason)
+            self._owner.media_failed(reason, detail)
         elif reason == "unknown_leg":
             self._drop_offers()
             self._restore()

@@ -16,11 +16,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import httpx
 import structlog
 
+from ..api.examples import CREATE_CONFERENCE as EXAMPLE
 from ..config import Config, Settings
 from ..keys import new_key
 from ..running import RunningServer, running
@@ -42,34 +42,6 @@ WAIT_S = 15.0
 """Patience with each step."""
 METERS_S = 0.08
 RATE_HZ = 8000
-
-EXAMPLE: dict[str, Any] = {
-    "type": "conference",
-    "name": "test conference",
-    "detail": "test conference for example.",
-    "data": {},
-    "timeout": 0,
-    "pre_actions": [
-        {
-            "type": "talk",
-            "option": {
-                "text": "Hello. Welcome to the test conference.",
-                "gender": "female",
-                "language": "en-US",
-            },
-        }
-    ],
-    "post_actions": [
-        {
-            "type": "talk",
-            "option": {
-                "text": "The conference has closed. Thank you. Good bye.",
-                "gender": "female",
-                "language": "en-US",
-            },
-        }
-    ],
-}
 
 
 async def run_demo(stay: bool) -> int:

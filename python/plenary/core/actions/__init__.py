@@ -8,10 +8,9 @@ import msgspec
 
 from ..errors import Invalid
 from ..flow import ENTER_ROOM
-from ..ids import ZERO_ID
+from ..ids import ZERO_ID, is_id
 from ..limits import ACTIONS_BYTES_MAX, ACTIONS_MAX
 from ..resources import Action
-from ..routing import is_id
 from ..variables import has_reference, substitute
 from ..wording import located, misfit, printable
 from .base import BadOption, Option, Running

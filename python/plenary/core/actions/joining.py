@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ..commands import Tone
 from ..events import Event, JoinFailed, PlayEnded
-from ..ids import ZERO_ID
-from ..routing import is_alias, is_id
+from ..ids import ZERO_ID, is_id
+from ..routing import is_alias
 from .base import WAIT, BadOption, Option, Outcome, Running, Seat, is_reference
 
 JOIN_WAIT_S = 60.0

@@ -9,9 +9,8 @@ from typing import Any, Literal
 import msgspec
 
 from ..errors import Invalid
-from ..ids import ZERO_ID
+from ..ids import ZERO_ID, is_id
 from ..limits import BRANCH_VALUE_MAX, BRANCHES_MAX, LOOP_MAX, VARIABLE_NAME_MAX, VARIABLE_VALUE_MAX
-from ..routing import is_id
 from ..variables import DIGITS, assign, is_name
 from ..wording import escape
 from .base import DONE, BadOption, Failed, Jump, Option, Outcome, Running, Seat, is_reference
