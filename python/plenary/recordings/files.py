@@ -15,6 +15,8 @@ import shutil
 import struct
 from pathlib import Path
 
+from ..core.ids import UUID_PATTERN
+
 RATE = 8000
 """Hz."""
 
@@ -27,7 +29,7 @@ DATA_MAX = 0xFFFF_FFFF - HEADER_BYTES
 PARTS_MAX = 256
 """Parts of a recording that are read: as many files are open meanwhile. No engine should fail more often."""
 
-_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_ID = re.compile(UUID_PATTERN)
 _PART = re.compile(r"[1-9][0-9]{0,5}\.wav", re.ASCII)
 
 

@@ -16,7 +16,7 @@ import msgspec
 import sqlalchemy as sa
 
 from ..core.errors import Invalid, NotFound
-from ..core.ids import NEVER
+from ..core.ids import NEVER, UUID_PATTERN
 from . import tables
 from .errors import told_as_store_errors
 
@@ -29,9 +29,7 @@ MAX_EVENTS = 1000
 MAX_POSITION = 2**63 - 1
 """SQLite counts no further."""
 
-_TOKEN = re.compile(
-    r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6})\|([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})", re.ASCII
-)
+_TOKEN = re.compile(rf"(\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{{6}})\|({UUID_PATTERN})", re.ASCII)
 _MAX_TOKEN = 128
 """Characters; ours have 84."""
 
