@@ -51,6 +51,13 @@ def test_an_offer_that_the_engine_refuses_is_refused(reason: str, status: int):
     assert bench[call].hangup_reason == "failed"
 
 
+def test_the_log_has_what_the_engine_said_of_it():
+    bench = Bench()
+    call = bench.calls_in(bench.creates().id)
+    bench.does(e.LegRefused(call=call, reason="no_ports", detail="all of 20000-20099 are taken"))
+    assert "no media: no_ports (all of 20000-20099 are taken)" in [entry.cause for entry in bench.log]
+
+
 def test_an_engine_that_does_not_answer_is_503():
     bench = Bench()
     call = bench.calls_in(bench.creates().id)
