@@ -35,6 +35,16 @@ def add_server_metrics(metrics: Metrics, server: Server) -> None:
 
     metrics.collector(_Refused(server))
 
+    gauge("plenary_engine_events_repeated", "Events that came again and were dropped.", lambda: server.link.duplicates)
+    gauge(
+        "plenary_engine_commands_dropped",
+        "Commands for an engine that was away.",
+        lambda: server.link.dropped_commands,
+    )
+    gauge("plenary_prompts_pending", "Prompts that are being made.", lambda: server.prompts.pending)
+    gauge("plenary_sound_cache_failures", "Sounds that the disk did not take.", lambda: server.sounds.failures)
+    gauge("plenary_database_bytes", "What the database takes on disk.", lambda: server.store.size_bytes())
+
     def engine(pick: Callable[[EngineStats], float]) -> Callable[[], float]:
         return lambda: pick(server.engine_statistics) if server.engine_statistics else 0.0
 

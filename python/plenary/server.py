@@ -90,9 +90,8 @@ class Server:
         self.switch = Switch(_new_id, limits)
         self._calls_max = limits.calls_max
         self.files = RecordingFiles(config.data / "recordings")
-        self.prompts = Prompts(
-            EspeakNg(), Fetcher(allow_private=config.fetch_private), SoundCache(config.data / "speech")
-        )
+        self.sounds = SoundCache(config.data / "speech")
+        self.prompts = Prompts(EspeakNg(), Fetcher(allow_private=config.fetch_private), self.sounds)
         self.engine = EngineProcess(
             config.data, _engine_settings(config), VERSION, on_change=self._wake_up, on_error=self._engine_trouble
         )

@@ -194,18 +194,17 @@ def test_commands_for_an_engine_that_is_away_are_dropped_and_counted():
 
 def test_a_prompt_is_loaded_once_and_again_after_a_restart():
     pair = Pair()
-    asked: list[str] = []
-
-    def prompt_pcm(prompt: str) -> bytes:
-        asked.append(prompt)
-        return SECOND_OF_SILENCE
-
-    pair.link = EngineLink(lambda recording, part: f"{recording}-{part}", prompt_pcm)
     pair.connect()
     pair.do(commands.OpenLeg(call="ann", sdp=offer()))
+    pair.link.load_prompt("hello", SECOND_OF_SILENCE)
+    once = len(pair.link.to_send())
+    assert once > len(SECOND_OF_SILENCE)
+    pair.link.load_prompt("hello", SECOND_OF_SILENCE)
+    assert pair.link.to_send() == b""
+    pair.link._prompts.clear()
+    pair.link.load_prompt("hello", SECOND_OF_SILENCE)
     pair.do(commands.Play(call="ann", play="1", prompt="hello"), commands.Play(call="ann", play="2", prompt="hello"))
     assert pair.wait(1.0) == [events.PlayEnded(call="ann", play="1", reason="finished")]
-    assert asked == ["hello"]
     assert pair.link.holds("hello")
     pair.engine.crash()
     pair.link.disconnected()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from plenary.media.client import EngineLink, connect
+from plenary.media.client import EngineConnection, EngineLink
 from plenary.media.errors import EngineFailed, MediaError
 from plenary.media.process import EngineProcess, EngineSettings
 from plenary.testing.engine import has_native_engine
@@ -131,11 +131,14 @@ async def test_the_link_comes_back_when_the_engine_does(tmp_path: Path):
         for event in link.events():
             heard.put_nowait(type(event).__name__)
 
-    async with running(engine) as changes, connect(engine.socket, link, on_change, errors.append):
+    connecting = asyncio.create_task(EngineConnection(engine.socket, link, on_change, errors.append).run())
+    async with running(engine) as changes:
         pid = await changes.get()
         assert pid is not None
         assert await heard.get() == "EngineReady"
         os.kill(pid, signal.SIGKILL)
         assert [await heard.get(), await heard.get()] == ["EngineLost", "EngineReady"]
+        connecting.cancel()
+        await asyncio.gather(connecting, return_exceptions=True)
     await engine.stop()
     assert errors == []

@@ -15,9 +15,8 @@ when it comes twice.
 """
 
 import asyncio
-import contextlib
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal, NamedTuple, cast
 
@@ -40,8 +39,6 @@ RETRY_S_MAX = 1.0
 
 RecordingPath = Callable[[str, int], str]
 """Names the file of a recording's part."""
-PromptPcm = Callable[[str], bytes | None]
-"""The sound of a prompt (mono, 8 kHz, 16 bit little-endian), None if it is not at hand."""
 Report = wire.Stats | wire.CommandFailed | wire.LegClosed
 """What concerns operators, not the switch."""
 
@@ -63,18 +60,15 @@ class EngineLink:
     From the world: `connected`, `receive`, `disconnected`. From the server: `perform`, `load_prompt`, `ask_stats`,
     `acknowledge`. After each of them, drain `to_send()`, `events()` and `reports()`.
 
-    `prompt_pcm` is asked for a prompt that is to be played and that the engine may not hold. `position` is what was
-    last committed.
+    `position` is what was last committed.
     """
 
     def __init__(
         self,
         recording_path: RecordingPath,
-        prompt_pcm: PromptPcm | None = None,
         position: Position = NOWHERE,
     ) -> None:
         self._recording_path = recording_path
-        self._prompt_pcm = prompt_pcm
         self._position = position
         self._frames = wire.Frames()
         self._welcome: wire.Welcome | None = None
@@ -139,8 +133,8 @@ class EngineLink:
             self.dropped_commands += len(batch)
             return
         for message in batch:
-            if isinstance(message, wire.Play) and message.prompt is not None:
-                self._provide(message.prompt)
+            if isinstance(message, wire.Play) and message.prompt in self._prompts:
+                self._prompts.move_to_end(message.prompt)
         self._out += wire.frames(batch)
 
     def holds(self, prompt: str) -> bool:
@@ -247,14 +241,6 @@ class EngineLink:
                 recordings=[recording.recording for recording in snapshot.recordings],
             )
         )
-
-    def _provide(self, prompt: str) -> None:
-        if prompt in self._prompts:
-            self._prompts.move_to_end(prompt)
-            return
-        pcm = None if self._prompt_pcm is None else self._prompt_pcm(prompt)
-        if pcm is not None:
-            self.load_prompt(prompt, pcm)
 
     def _to_wire(self, command: commands.Command) -> wire.Message | None:
         """The engine's word for `command`, None if it is not the engine's business."""
@@ -411,18 +397,3 @@ class EngineConnection(asyncio.Protocol):
         self._link.disconnected()
         self._lost.set()
         self._on_change()
-
-
-@contextlib.asynccontextmanager
-async def connect(
-    path: Path, link: EngineLink, on_change: Callable[[], None], on_error: Callable[[MediaError], None]
-) -> AsyncGenerator[EngineConnection]:
-    """The link's connection while the block runs."""
-    connection = EngineConnection(path, link, on_change, on_error)
-    task = asyncio.create_task(connection.run(), name="media engine connection")
-    try:
-        yield connection
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
