@@ -215,6 +215,11 @@ CATALOGUE: dict[str, ProblemType] = {
                 "The server can't do this now.",
                 "Try again a little later; `/readyz` says what is missing.",
             ),
+            (
+                "server_busy",
+                "The server has too much to do.",
+                "Look whether it was done, then try again a little later.",
+            ),
             ("engine_away", "The media engine is being started again.", "Try once more in a moment."),
             ("server_ending", "The server is being stopped.", "Try again in a moment, when it is up again."),
         ),
