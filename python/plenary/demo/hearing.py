@@ -23,7 +23,8 @@ SHIFT_MS = 60
 QUIET = 0.1
 """Share of the mean power below which a piece says nothing: a pause."""
 HEARD_ABOVE = 0.8
-"""Gain from which a voice counts as heard. The mixer gives 1; G.711 and what else talks move it by a few hundredths."""
+"""Gain from which a voice counts as heard. The mixer gives 1; G.711 and other voices move it by hundredths, a packet
+that the sending phone was late with by a tenth."""
 UNHEARD_BELOW = 0.2
 """Gain below which a voice counts as not there: what different speech has in common by chance."""
 
@@ -64,8 +65,12 @@ def find(said: array[int], heard: array[int], window_ms: int | None = None) -> M
     place = _best_place(needle, hay, range(places))
     at = max(_around(place), key=lambda at: _gain(said, heard, at))
     pieces = [
-        max(_gain(piece, heard, one) for one in _around(_best_place(_slow(piece), hay, nearby)))
-        for piece, nearby in _pieces(said, place, len(hay))
+        max(
+            _gain(piece, heard, one)
+            for near in (expected, _best_place(_slow(piece), hay, nearby))
+            for one in _around(near)
+        )
+        for piece, expected, nearby in _pieces(said, place, len(hay))
     ]
     there = memoryview(heard)[at : at + len(said)]
     energy, energy_there = sum(map(mul, said, said)), sum(map(mul, there, there))
@@ -74,8 +79,8 @@ def find(said: array[int], heard: array[int], window_ms: int | None = None) -> M
     return Match(gain, fmean(pieces) if pieces else 0.0, correlation, at * 1000 // RATE_HZ)
 
 
-def _pieces(said: array[int], place: int, hay_length: int) -> Iterator[tuple[array[int], range]]:
-    """Pieces of what was said that are no pauses, and where in the hay each may be."""
+def _pieces(said: array[int], place: int, hay_length: int) -> Iterator[tuple[array[int], int, range]]:
+    """Pieces of what was said that are no pauses, where in the hay each should be, and where it may be."""
     size, shift = int(WINDOW_S * RATE_HZ), SHIFT_MS * RATE_HZ // STEP // 1000
     power = sum(map(mul, said, said)) / len(said)
     for first in range(0, len(said) - size + 1, size):
@@ -83,7 +88,7 @@ def _pieces(said: array[int], place: int, hay_length: int) -> Iterator[tuple[arr
         around = place + first // STEP
         nearby = range(max(0, around - shift), min(around + shift, hay_length - size // STEP) + 1)
         if nearby and sum(map(mul, piece, piece)) / size > QUIET * power:
-            yield piece, nearby
+            yield piece, around, nearby
 
 
 def _best_place(needle: array[float], hay: array[float], places: range) -> int:
