@@ -17,7 +17,7 @@ import time
 import uvloop
 
 from plenary.sip import events as sip
-from plenary.sip.config import EndpointConfig
+from plenary.sip.config import EndpointConfig, Listener
 from plenary.sip.endpoint import Endpoint
 from plenary.testing import g711, sdp
 from plenary.testing.sdp import Media
@@ -80,7 +80,7 @@ class Crowd:
             lambda: Packets(self.receive), local_addr=("127.0.0.1", 0)
         )
         port = self.udp.get_extra_info("sockname")[1]
-        config = EndpointConfig(host="127.0.0.1", port=port, server_name="plenary-bench")
+        config = EndpointConfig(listeners=(Listener("127.0.0.1", port),), server_name="plenary-bench")
         self.endpoint = Endpoint(config, secrets.token_hex, secrets.token_bytes(16))
         self.talking = asyncio.create_task(self.talk())
         for name, leg in self.legs.items():

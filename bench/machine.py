@@ -27,6 +27,11 @@ def on_server_core() -> None:
     os.sched_setaffinity(0, SERVER_CORE)
 
 
+def on_all_cores() -> None:
+    """For who starts more than one thread that is to be measured; also for `preexec_fn`."""
+    os.sched_setaffinity(0, CORES)
+
+
 def described() -> str:
     model = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "")
     name = model.partition(":")[2].strip() or platform.machine()
@@ -43,6 +48,11 @@ def cpu_s(pid: int) -> float:
     # The name of the program may hold anything; what counts comes after its parenthesis.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+
+
+def resident_mib(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1]) / 1024
 
 
 def free_port(kind: socket.SocketKind) -> int:

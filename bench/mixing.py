@@ -7,7 +7,7 @@ from typing import Any
 
 from figures import Figure, middle
 from machine import CORES, GENERATOR_CORE
-from processes import EXAMPLES, NotMeasured, engine, printed
+from processes import EXAMPLES, NotMeasured, engine, printed, printed_lines
 
 LEGS = 300
 MIXING_S = 2
@@ -27,6 +27,8 @@ CAPACITY = 3000.0
 BYTES = 64 * 1024
 STEPS = (3000, 4000, 5000)
 FINEST_STEP = 250
+JOINS_S = 0.01
+"""The longest that a leg may take to join."""
 LATE_SHARE = 0.01
 """Ticks that may begin more than 5 ms late at capacity."""
 GAP_MS = 100.0
@@ -37,10 +39,16 @@ GENERATOR_LATE = 1.03
 """A generator that takes this much longer than it should does not send a packet every 20 ms any more."""
 
 
-def load(control: Path, pid: int, legs: int, room_size: int, seconds: int) -> dict[str, Any]:
+def load(control: Path, pid: int, legs: int, room_size: int, seconds: int, *options: str) -> dict[str, Any]:
+    """One run of the load generator."""
+    return load_steps(control, pid, legs, room_size, seconds, *options)[-1]
+
+
+def load_steps(control: Path, pid: int, legs: int, room_size: int, seconds: int, *options: str) -> list[dict[str, Any]]:
+    """The same with `--step`: what was found after each."""
     command = [str(EXAMPLES / "load"), "--socket", str(control), "--pid", str(pid)]
-    command += ["--legs", str(legs), "--room-size", str(room_size), "--seconds", str(seconds)]
-    return printed(command, seconds * 4 + 20)
+    command += ["--legs", str(legs), "--room-size", str(room_size), "--seconds", str(seconds), *options]
+    return printed_lines(command, JOINS_S * legs + seconds * 20 + 30)
 
 
 def floor(room_size: int, seconds: int) -> dict[str, Any]:

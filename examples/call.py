@@ -2,23 +2,40 @@
 
     python examples/call.py sip:hello@127.0.0.1:5060 --say hello.wav --press 421 --seconds 10 --hear heard.wav
 
-`--say` is a WAV file (8 kHz, mono, 16 bit) or a tone in Hz; `--hear` is where what was heard is written.
+`--say` is a WAV file (8 kHz, mono, 16 bit) or a tone in Hz; `--hear` is where what was heard is written. Where callers
+have to say who they are, `--name` and `--password` do. Ends with status 1 and a sentence if the call comes to nothing.
 """
 
 import argparse
 import asyncio
+import sys
 import wave
 from pathlib import Path
 
-from plenary.testing.phone import Phone
-from plenary.testing.tones import RATE_HZ, level_dbfs
+from plenary.testing.phone import CallRefused, Phone
+from plenary.testing.tones import RATE_HZ, Pcm, level_dbfs
+from plenary.testing.voice import PhoneError, read_wav
+
+NOBODY_S = 5.0
+"""Who is there has answered by then, or at least rings."""
+
+
+def sound(say: str) -> "Pcm | float":
+    """A tone in Hz, or the samples of a WAV file."""
+    return float(say) if say.isdecimal() else read_wav(Path(say))
 
 
 async def call(uri: str, say: str, press: str, seconds: float, hear: Path | None, password: str, name: str) -> None:
+    words = sound(say)
     async with Phone(name, password=password) as phone:
-        await phone.call(uri)
+        answered = phone.dial(uri)
+        await asyncio.wait([answered], timeout=NOBODY_S)
+        if not answered.done() and not phone.ringing.is_set():
+            answered.cancel()
+            raise PhoneError(f"nobody answers at {uri}: is the address right, and the server up?")
+        await answered
         print("answered")
-        phone.say(float(say) if say.isdecimal() else Path(say))
+        phone.say(words)
         if press:
             await asyncio.sleep(1)
             await phone.press(press)
@@ -40,11 +57,16 @@ async def call(uri: str, say: str, press: str, seconds: float, hear: Path | None
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Calls a SIP address with a virtual phone.")
     parser.add_argument("uri")
-    parser.add_argument("--say", default="440", help="WAV file or tone in Hz (default: 440)")
+    parser.add_argument("--say", default="440", help="WAV file (8,000 Hz, 16 bit, mono) or tone in Hz (default: 440)")
     parser.add_argument("--press", default="", help="keys, a second after the answer")
     parser.add_argument("--seconds", type=float, default=10.0, help="hang up after (default: 10)")
     parser.add_argument("--hear", type=Path, help="WAV file for what is heard")
     parser.add_argument("--name", default="phone", help="who calls")
-    parser.add_argument("--password", default="", help="if the server asks for one")
+    parser.add_argument("--password", default="", help="if the server asks for one (401, 407)")
     given = parser.parse_args()
-    asyncio.run(call(given.uri, given.say, given.press, given.seconds, given.hear, given.password, given.name))
+    try:
+        asyncio.run(call(given.uri, given.say, given.press, given.seconds, given.hear, given.password, given.name))
+    except CallRefused as refused:
+        sys.exit(f"the call was refused: {refused}")
+    except (PhoneError, OSError, EOFError, wave.Error) as error:
+        sys.exit(str(error))

@@ -9,20 +9,24 @@ import os
 import signal
 import sys
 from collections.abc import Generator
+from ipaddress import ip_address
 from pathlib import Path
 
 import cyclopts
+import structlog
 import uvloop
 from cyclopts.argument import ArgumentCollection
 from cyclopts.config import Env, Toml
 
-from .config import Config, ConfigError, Settings, check_environment, check_file
+from .config import Config, ConfigError, Settings, check_file, unknown_variables
 from .keys import new_key
 from .logs import log_to_stderr
 from .patience import raise_file_limit
 from .running import DEFAULT_CUSTOMER, running
 from .store.store import Store
 from .version import VERSION
+
+log = structlog.get_logger("plenary")
 
 
 class UserError(Exception):
@@ -45,7 +49,7 @@ app = cyclopts.App(
 serving = cyclopts.App(name="serve", config=[Env("PLENARY_", command=False), _file])
 customer = cyclopts.App(
     name="customer",
-    help="Customers (tenants) and their access keys: each sees only what is his. The server must not be running.",
+    help="Customers (tenants) and their access keys: each sees only what is his. The server may be running.",
     config=[_file],
 )
 app.command(serving)
@@ -64,7 +68,6 @@ def serve(settings: Settings = Settings(), *, config: Path | None = None) -> Non
     config
         TOML file of settings.
     """
-    check_environment(os.environ)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(Config.from_settings(settings)))
 
@@ -118,12 +121,13 @@ def list_(*, data: Path = Settings.data, config: Path | None = None) -> None:  #
     """
     with _store(data) as store:
         for id, name, keys in store.customers():
-            print(f"{id}  {keys:>3} keys  {name}")  # noqa: T201
+            print(f"{id}  {keys:>3} {'key ' if keys == 1 else 'keys'}  {name}")  # noqa: T201
 
 
 @customer.command
 def revoke(name: str, /, *, data: Path = Settings.data, config: Path | None = None) -> None:  # noqa: ARG001
-    """Take all keys from a customer. What is his stays; `customer add` gives him a new key.
+    """Take all keys from a customer. What is his stays; `customer add` gives him a new key. A server that is running
+    may take a key that was in use for five seconds more.
 
     Parameters
     ----------
@@ -146,7 +150,7 @@ def revoke(name: str, /, *, data: Path = Settings.data, config: Path | None = No
 def _store(data: Path) -> Generator[Store]:
     if not data.is_dir():
         raise UserError(f"--data: there is no data folder {data}; it is the one that the server was started with.")
-    store = Store.open(data)
+    store = Store.open_beside(data)
     try:
         yield store
     finally:
@@ -175,44 +179,76 @@ async def _serve(config: Config) -> None:
     os.umask(0o077)  # recordings and keys are nobody else's business
     log_to_stderr()
     raise_file_limit()
+    for sentence in unknown_variables(os.environ):
+        log.warning(sentence)
     this = asyncio.current_task()
     assert this is not None
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, this.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         async with running(config) as server:
-            print(_banner(config, server.new_key), flush=True)  # noqa: T201
+            print(_banner(config, server.new_key, is_new=server.is_new), flush=True)  # noqa: T201
             try:
                 await server.failed()
             finally:
                 print("Hanging up every call, then good bye.", flush=True)  # noqa: T201
 
 
-def _banner(config: Config, key: str | None) -> str:
-    """What the user needs next: where things are, and a line that works as it stands."""
+_SRTP = {
+    "never": "never encrypted",
+    "optional": "encrypted if the phone wants it",
+    "required": "encrypted phones only",
+}
+
+
+def _webrtc_ports(config: Config) -> str:
+    last = config.webrtc_port + config.threads - 1
+    return str(last) if last == config.webrtc_port else f"{config.webrtc_port}-{last}"
+
+
+def _banner(config: Config, key: str | None, *, is_new: bool) -> str:
+    """What the user needs next: where things are, and at the first start a line that works as it stands."""
     callers = len(config.sip_users)
     who = "anyone may call" if config.sip_anonymous else f"{callers} user{'s' * (callers != 1)} may call"
-    http, sip = config.http.as_reached_at(config.public_address), config.sip.as_reached_at(config.public_address)
+    http = config.http.as_reached_at(config.public_address)
+    places = [(one.at.as_reached_at(config.public_address), one.srtp) for one in config.sip]
+    sip = places[0][0]
+    scheme = "https" if config.tls else "http"
     lines = [
-        f"Plenary {VERSION} is up.",
+        f"Plenary {VERSION} is up{'' if is_new else ' again'}.",
         "",
-        f"  REST   http://{http}/v1.0    (to read: http://{http}/docs)",
-        f"  SIP    sip:<conference id or alias>@{sip}    (UDP; {who})",
-        f"  Data   {config.data}",
+        f"  REST   {scheme}://{http}/v1.0    (to read: {scheme}://{http}/docs)",
+        f"  SIP    sip:<conference id or alias>@{sip}    (UDP; {_SRTP[places[0][1]]}; {who})",
+        *(f"         sip:<conference id or alias>@{other}    (UDP; {_SRTP[srtp]})" for other, srtp in places[1:]),
     ]
+    if config.webrtc_port:
+        lines.append(f"  Web    {scheme}://{http}/join/<token>    (media: UDP and TCP {_webrtc_ports(config)})")
+    lines.append(f"  Data   {config.data}")
     if key:
         lines += [f"  Key    {key}    (shown this once; keep it)"]
     elif not config.access_key:
-        lines += [f"  Key    as printed at the first start (lost? stop, then: plenary customer add {DEFAULT_CUSTOMER})"]
-    if not config.http.is_loopback:
+        program = sys.argv[0] if Path(sys.argv[0]).name == "plenary" else f"{sys.executable} -m plenary"
         lines += [
-            "  Note   REST is open to other machines without TLS: keys travel readable. Put a TLS proxy in front."
+            "  Key    as printed at the first start; another one makes",
+            f"         {program} customer add {DEFAULT_CUSTOMER} --data {config.data}",
         ]
+    if is_new and config.webrtc_port and ip_address(config.public_address).is_loopback:
+        lines += [
+            f"  Note   Firefox sends no sound to {config.public_address}; other browsers on this machine do. For it,",
+            "         start with --public-address and another address of this machine.",
+        ]
+    if not config.http.is_loopback and config.tls is None:
+        lines += [
+            "  Note   REST is open to other machines without TLS: keys travel readable, and browsers let no page use",
+            "         the microphone. Give --http-cert and --http-key, or put a TLS proxy in front.",
+        ]
+    if not is_new:
+        return "\n".join([*lines, ""])
     lines += [
         "",
         f"Make a conference that you can call as sip:hello@{sip}:",
         "",
-        f"  curl -s 'http://{http}/v1.0/conferences' -H 'Authorization: Bearer {key or 'YOUR_ACCESS_KEY'}' \\",
+        f"  curl -s '{scheme}://{http}/v1.0/conferences' -H 'Authorization: Bearer {key or 'YOUR_ACCESS_KEY'}' \\",
         """    -H 'Content-Type: application/json' \\""",
         """    -d '{"type": "conference", "name": "hello", "settings": {"aliases": ["hello"]},""",
         """         "pre_actions": [{"type": "talk", "option": {"text": "Welcome."}}]}'""",

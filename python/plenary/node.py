@@ -23,6 +23,7 @@ from .sip import adapter as signalling
 from .sip.config import Datagram
 from .sip.endpoint import Endpoint
 from .store.errors import StoreError
+from .web.door import Answer, WebDoor
 
 R = TypeVar("R", bound=Resource)
 
@@ -34,10 +35,11 @@ class Stored(Protocol):
 
 
 class Arrived(msgspec.Struct, frozen=True):
-    """A datagram came in on the signalling socket."""
+    """A datagram came in on a socket of the signalling. `local` is the address of its listener."""
 
     data: bytes
     source: tuple[str, int]
+    local: tuple[str, int]
 
 
 class Unreachable(msgspec.Struct, frozen=True):
@@ -48,11 +50,12 @@ class Unreachable(msgspec.Struct, frozen=True):
 
 
 class PromptMade(msgspec.Struct, frozen=True):
-    """A text was spoken, or a sound fetched: mono, 8 kHz, 16 bit little-endian."""
+    """A text was spoken, or a sound fetched: mono, 16 bit little-endian."""
 
     request: str
     prompt: str
     pcm: bytes
+    rate: int
     duration_ms: int
 
 
@@ -78,6 +81,8 @@ class Turn(msgspec.Struct, frozen=True):
     record: Record
     datagrams: list[Datagram]
     replies: list[commands.Reply]
+    answers: list[Answer]
+    """SDP for pages."""
     prepare: list[commands.PreparePrompt]
     drop: list[str]
     """Prompt requests that nobody waits for any more."""
@@ -104,6 +109,7 @@ class Node:
         switch: Switch,
         endpoint: Endpoint,
         link: EngineLink,
+        door: WebDoor,
         stored: Stored,
         recorded_ms: Callable[[str], int] = lambda _: 0,
     ) -> None:
@@ -114,6 +120,7 @@ class Node:
         self._switch = switch
         self._endpoint = endpoint
         self._link = link
+        self._door = door
         self._position = link.position
         self._for_engine: list[commands.Command] = []
         self._replies: list[commands.Reply] = []
@@ -125,12 +132,12 @@ class Node:
         """Deals with `inputs`, with what the engine said since the last turn, and with what is due at `now`."""
         for one in inputs:
             match one:
-                case Arrived(data, source):
-                    self._endpoint.receive(data, source, now)
+                case Arrived(data, source, local):
+                    self._endpoint.receive(data, source, now, local)
                 case Unreachable(destination, reason):
                     self._endpoint.unreachable(destination, reason, now)
                 case PromptMade():
-                    self._link.load_prompt(one.prompt, one.pcm)
+                    self._link.load_prompt(one.prompt, one.pcm, one.rate)
                     ready = events.PromptReady(request=one.request, prompt=one.prompt, duration_ms=one.duration_ms)
                     self._decide(ready, now)
                 case events.Event():
@@ -159,6 +166,8 @@ class Node:
         if isinstance(event, events.EngineReady):
             # Meant for the connection before: the switch is about to say all that this engine has to know.
             self._for_engine.clear()
+        if isinstance(event, events.JoinConference | events.RestartSession):
+            self._door.asked(event)
         try:
             whole = self._with_what_is_over(event)
         except StoreError as error:
@@ -180,13 +189,18 @@ class Node:
                 | events.DeleteConference(conference=id)
                 | events.StartConferenceRecording(conference=id)
                 | events.StopConferenceRecording(conference=id)
+                | events.JoinConference(conference=id)
             ):
                 kind = Conference
-            case events.KickConferencecall(conferencecall=id):
+            case (
+                events.KickConferencecall(conferencecall=id)
+                | events.MuteConferencecall(conferencecall=id)
+                | events.ProcessConferencecall(conferencecall=id)
+            ):
                 kind = Conferencecall
             case events.DeleteRecording(recording=id):
                 kind = Recording
-            case events.HangUpCall(call=id):
+            case events.HangUpCall(call=id) | events.PageRequest(call=id):
                 kind = Call
             case events.EngineReady(restarted=True):
                 lengths = {recording: self._recorded_ms(recording) for recording in self._switch.recordings}
@@ -201,7 +215,8 @@ class Node:
         for command in wanted:
             match command:
                 case commands.Reply():
-                    self._replies.append(command)
+                    if (reply := self._door.replied(command)) is not None:
+                        self._replies.append(reply)
                 case commands.PreparePrompt():
                     self._prepare.append(command)
                 case commands.DropPrompt():
@@ -209,7 +224,10 @@ class Node:
                 case commands.RemoveRecordingFiles():
                     self._remove.append(command.recording)
                 case _ if isinstance(command, signalling.SignallingCommand):
-                    signalling.perform(self._endpoint, command, now)
+                    if self._door.holds(command.call):
+                        self._door.perform(command)
+                    else:
+                        signalling.perform(self._endpoint, command, now)
                 case _:
                     self._for_engine.append(command)
 
@@ -222,7 +240,8 @@ class Node:
                 position=None if position == self._position else self._position,
             ),
             datagrams=self._endpoint.datagrams(),
-            replies=self._replies,
+            replies=[*self._replies, *self._door.refusals()],
+            answers=self._door.answers(),
             prepare=self._prepare,
             drop=self._drop,
             remove=self._remove,

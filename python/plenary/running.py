@@ -6,20 +6,23 @@ import errno
 import socket
 from collections.abc import AsyncGenerator, Generator
 from functools import partial
+from pathlib import Path
 
 import structlog
 import uvicorn
 
+from .api.answers import SipListener
 from .api.app import create_app
 from .api.deps import ApiDeps
 from .config import Config, ConfigError, Endpoint
-from .doors import Customers, LogTail, RecordingFiles, Views, statistics
+from .doors import Customers, LogTail, Quality, RecordingFiles, Tokens, Views, statistics
 from .keys import new_key
 from .metrics import add_server_metrics
 from .patience import PatientProtocol
 from .server import Server
+from .sip.errors import CannotListen
 from .speech.espeak import missing_programs
-from .store.store import Store
+from .store.store import Store, is_known
 from .version import VERSION
 
 log = structlog.get_logger("plenary")
@@ -27,6 +30,8 @@ log = structlog.get_logger("plenary")
 DEFAULT_CUSTOMER = "default"
 """Owner of the key that a server is started with."""
 MAX_PORT = 65535
+PORTS_TRIED = 100
+"""How far from a port that is taken another one is looked for."""
 HTTP_BACKLOG = 1024
 """Connections that the kernel holds while we are busy."""
 KEEP_ALIVE_S = 75
@@ -39,11 +44,13 @@ HTTP_FAREWELL_S = 2
 class RunningServer:
     """What is known once the server is up."""
 
-    def __init__(self, server: Server, http: asyncio.Task[None], key: str | None) -> None:
+    def __init__(self, server: Server, http: asyncio.Task[None], key: str | None, is_new: bool) -> None:
         self.server = server
         self.config = server.config
         self.new_key = key
         """The access key, if this start has made one. It can't be shown again."""
+        self.is_new = is_new
+        """No server has had this data folder before."""
         self._http = http
 
     async def ready(self) -> None:
@@ -73,22 +80,24 @@ async def running(config: Config) -> AsyncGenerator[RunningServer]:
 
     Raises ConfigError or StoreError with one clear sentence if it can't be started.
     """
-    with _listening("--http", config.http) as http_socket:
+    with _listening(config) as http_socket:
         _warn_of_missing_programs()
+        is_new = not is_known(config.data)
         store = Store.open(config.data)
         server = Server(config, store)
         try:
             await server.start()
-        except OSError as error:
+        except CannotListen as failed:
             store.close()
-            raise _cannot_listen("--sip", config.sip, error) from error
+            at = Endpoint(*failed.address)
+            raise _cannot_listen("--sip", at, failed.error, config, socket.SOCK_DGRAM) from failed
         async with contextlib.AsyncExitStack() as ending:
             ending.push_async_callback(server.close)
             http = _Http(server, http_socket)
             task = asyncio.create_task(http.serve(sockets=[http_socket]), name="http")
             ending.push_async_callback(_end, http, task)
             ending.push_async_callback(server.stop)
-            up = RunningServer(server, task, _ensure_key(store, config.access_key))
+            up = RunningServer(server, task, _ensure_key(store, config.access_key), is_new)
             await up.ready()
             yield up
 
@@ -104,10 +113,21 @@ class _Http(uvicorn.Server):
             log=LogTail(server),
             recordings=RecordingFiles(server),
             statistics=partial(statistics, server),
+            exchange=server.exchange,
+            tokens=Tokens(server),
+            roster=server.roster,
+            quality=Quality(server),
+            wall_clock=server.now,
+            webrtc=server.config.webrtc_port != 0,
+            join_page=Path(__file__).parent / "join_page",
             ready=server.trouble,
+            sip=[
+                SipListener(address=str(Endpoint(bound.advertised_host, bound.port)), srtp=asked.srtp)
+                for bound, asked in zip(server.sip.listeners, server.config.sip, strict=True)
+            ],
             clock=asyncio.get_running_loop().time,
             version=VERSION,
-            address=f"http://{server.config.http}",
+            address=f"{'https' if server.config.tls else 'http'}://{server.config.http}",
             open_metrics=server.config.http.is_loopback,
         )
         add_server_metrics(deps.metrics, server)
@@ -126,6 +146,8 @@ class _Http(uvicorn.Server):
                 backlog=HTTP_BACKLOG,
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=HTTP_FAREWELL_S,
+                ssl_certfile=server.config.tls and server.config.tls.cert,
+                ssl_keyfile=server.config.tls and server.config.tls.key,
             )
         )
 
@@ -140,26 +162,47 @@ async def _end(http: _Http, task: asyncio.Task[None]) -> None:
 
 
 @contextlib.contextmanager
-def _listening(option: str, where: Endpoint) -> Generator[socket.socket]:
-    family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as bound:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _listening(config: Config) -> Generator[socket.socket]:
+    with _socket(config.http, socket.SOCK_STREAM) as bound:
         try:
-            bound.bind((where.host, where.port))
+            bound.bind((config.http.host, config.http.port))
         except OSError as error:
-            raise _cannot_listen(option, where, error) from error
+            raise _cannot_listen("--http", config.http, error, config, socket.SOCK_STREAM) from error
         yield bound
 
 
-def _cannot_listen(option: str, where: Endpoint, error: OSError) -> ConfigError:
+def _socket(where: Endpoint, kind: socket.SocketKind) -> socket.socket:
+    """Not bound yet."""
+    made = socket.socket(socket.AF_INET6 if where.is_ipv6 else socket.AF_INET, kind)
+    if kind == socket.SOCK_STREAM:  # of a datagram's it would let two have one port
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return made
+
+
+def _free_place(near: Endpoint, kind: socket.SocketKind, config: Config) -> Endpoint | None:
+    """A place beside one that is taken: free now, and nothing else that the configuration wants."""
+    webrtc = range(config.webrtc_port, config.webrtc_port + config.threads if config.webrtc_port else 0)
+    media = range(config.rtp_ports.first, config.rtp_ports.last + 1)
+    wanted = {config.http.port, *(one.at.port for one in config.sip)}
+    for port in (*range(near.port + 1, near.port + PORTS_TRIED), *range(near.port - 1, near.port - PORTS_TRIED, -1)):
+        if not 1024 <= port <= MAX_PORT or port in wanted or port in webrtc or port in media:
+            continue
+        with _socket(near, kind) as probe, contextlib.suppress(OSError):
+            probe.bind((near.host, port))
+            return Endpoint(near.host, port)
+    return None
+
+
+def _cannot_listen(
+    option: str, where: Endpoint, error: OSError, config: Config, kind: socket.SocketKind
+) -> ConfigError:
     # An event loop may have put the system's error behind words of its own.
     original = error.__cause__ or error.__context__ or error
     number = original.errno if isinstance(original, OSError) else error.errno
     if number == errno.EADDRINUSE:
-        another = Endpoint(where.host, where.port + 1 if where.port < MAX_PORT else where.port - 1)
-        return ConfigError(
-            f"{option}: another program is at {where}. End it, or take another port: {option} {another}."
-        )
+        another = _free_place(where, kind, config)
+        hint = f": {option} {another}" if another else ""
+        return ConfigError(f"{option}: another program is at {where}. End it, or take another port{hint}.")
     if number == errno.EADDRNOTAVAIL:
         return ConfigError(f"{option}: {where.host} is no address of this machine.")
     if number == errno.EACCES:

@@ -6,39 +6,41 @@ disk; what comes in meanwhile waits in the inbox and is dealt with as one batch.
 
 import asyncio
 import contextlib
-import os
 import secrets
 import time
 import uuid
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
+from .api.roster import Roster
 from .config import Config
 from .core import commands, events
 from .core.errors import Refusal, Unavailable
 from .core.resources import Resource
 from .core.switch import Switch, SwitchSettings
-from .media.client import EngineConnection, EngineLink, Position
+from .media.client import EngineConnection, EngineLink, LegSettings, Position
 from .media.errors import MediaError
 from .media.messages import CommandFailed, EngineStats, LegClosed, LegStats, Stats
 from .media.process import EngineProcess, EngineSettings
 from .node import Arrived, Input, Node, PromptMade, Turn, Unreachable
 from .recordings.files import RecordingFiles
-from .sip.adapter import SipUdp
-from .sip.config import EndpointConfig
+from .sip.adapter import SipSockets
+from .sip.config import Address, EndpointConfig, Listener
 from .sip.endpoint import Endpoint as Signalling
 from .speech.cache import SoundCache
 from .speech.errors import PromptError
 from .speech.espeak import EspeakNg
 from .speech.fetch import Fetcher
 from .speech.prompts import Prompts
+from .speech.sound import RATE
 from .store.errors import StoreError
 from .store.store import EnginePosition, Store
 from .version import VERSION
+from .web.door import Answer, WebDoor, web_calls
 
 log = structlog.get_logger("plenary")
 T = TypeVar("T")
@@ -86,18 +88,30 @@ class Server:
     def __init__(self, config: Config, store: Store) -> None:
         self.config = config
         self.store = store
-        limits = SwitchSettings()
+        limits = SwitchSettings(
+            noise_suppression=config.noise_suppression,
+            normaliser=config.normaliser,
+            voice_activity=config.voice_activity,
+            recording_rate=config.recording_rate,
+        )
         self.switch = Switch(_new_id, limits)
         self._calls_max = limits.calls_max
         self.files = RecordingFiles(config.data / "recordings")
         self.sounds = SoundCache(config.data / "speech")
         self.prompts = Prompts(EspeakNg(), Fetcher(allow_private=config.fetch_private), self.sounds)
         self.engine = EngineProcess(
-            config.data, _engine_settings(config), VERSION, on_change=self._wake_up, on_error=self._engine_trouble
+            config.data,
+            _engine_settings(config),
+            VERSION,
+            on_change=self._engine_changed,
+            on_error=self._engine_trouble,
         )
         self.statistics: dict[str, LegStats] = {}
         """What the engine last said of each call."""
         self.engine_statistics: EngineStats | None = None
+        self.roster = Roster(secrets.token_hex(4))
+        self.join_key = self._secret("join-key")
+        """What join tokens are signed with."""
         self.last_position = 0
         """Position of the last entry of the log that is on disk."""
         self._clock = Clock()
@@ -109,7 +123,7 @@ class Server:
         """The engine is to be asked for its figures with the next turn."""
         self._unanswered = 0
         """Questions for statistics that have left, and that the engine has not answered."""
-        self._asks: dict[int, asyncio.Future[Resource | list[Resource]]] = {}
+        self._asks: dict[int, asyncio.Future[Any]] = {}
         self._next_ask = 0
         self._preparing: dict[str, asyncio.Task[None]] = {}
         self._pollers: dict[str, set[asyncio.Future[None]]] = {}
@@ -117,6 +131,8 @@ class Server:
         self._logged: dict[str, int] = {}
         """Position of each customer's last entry, as far as this server has written it."""
         self._stopping = False
+        self._engine_ended_at = 0.0
+        """Since when there is no engine, while there is none after the first."""
         self._store_trouble: str | None = None
         self._unwritten = False
         """The server ended while a turn could not be written."""
@@ -125,20 +141,38 @@ class Server:
     # --- Life ------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Goes on where the last server left off. Raises OSError or StoreError, each with a clear sentence."""
+        """Goes on where the last server left off. Raises CannotListen, or StoreError with a clear sentence."""
         config, saved, now = self.config, self.store.load(), self._clock.now()
         acked = Position(saved.engine.engine, saved.engine.acked) if saved.engine else Position("", 0)
         self.switch.load(saved.rows, saved.numbers)
         await self.read(self._remove_leftovers)
+        self.roster.load(saved.rows)
+        if self.switch.live_calls:
+            log.warning("the calls of the server before this one are taken up", calls=self.switch.live_calls)
+        wanted = [Listener(one.at.literal, one.at.port, one.public_host) for one in config.sip]
+        self.sip = await SipSockets.listen(wanted, self._datagram, self._unreachable)
+        self.endpoint = Signalling(
+            _endpoint_config(config, self.sip.listeners, self._calls_max), _new_id, self._secret("secret")
+        )
+        for where, calls in self.endpoint.restore(saved.dialogs, now).items():
+            log.warning(
+                "calls that came in where --sip listens no more; they go on by its first address",
+                calls=calls,
+                came_in_at=where,
+                go_on_by=self.sip.listeners[0].address,
+            )
+        made_with = {
+            listener.address: LegSettings(srtp=one.srtp, codecs=config.codecs)
+            for listener, one in zip(self.sip.listeners, config.sip, strict=True)
+        }
         self.link = EngineLink(
             recording_path=lambda recording, part: str(self.files.part(recording, part)),
             position=acked,
+            settings_of=lambda call: made_with[self.endpoint.local_of(call, self.switch.target_of(call))],
         )
-        self.udp = await SipUdp.listen(config.sip.host, config.sip.port, self._datagram, self._unreachable)
-        self.endpoint = Signalling(_endpoint_config(config, self.udp.port, self._calls_max), _new_id, self._secret())
-        self.endpoint.restore(saved.dialogs, now)
         self.last_position = self.store.last_position
-        self.node = Node(self.switch, self.endpoint, self.link, self.store.find, self.files.duration_ms)
+        door = WebDoor(web_calls(saved.rows))
+        self.node = Node(self.switch, self.endpoint, self.link, door, self.store.find, self.files.duration_ms)
         self.connection = EngineConnection(self.engine.socket, self.link, self._wake.set, self._engine_trouble)
         self._tasks = [
             asyncio.create_task(self._run(), name="turns"),
@@ -191,6 +225,7 @@ class Server:
         await asyncio.gather(turns, return_exceptions=True)
         for customer in list(self._pollers):
             self._wake_pollers(customer)
+        self.roster.close()
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
@@ -204,7 +239,7 @@ class Server:
 
     async def close(self) -> None:
         """Lets go of sockets, threads and files; after `stop`, and after the API has answered its last request."""
-        self.udp.close()
+        self.sip.close()
         self._writer.shutdown()
         self._readers.shutdown()
         self.store.close()
@@ -221,7 +256,7 @@ class Server:
     def trouble(self) -> list[str]:
         """Why the server can't take calls now, a sentence each; empty if it can."""
         found: list[str] = []
-        if not self.link.ready:
+        if not (self.link.ready and self.switch.engine_ready):  # welcomed, and told what it has to know
             found.append("The media engine is not connected.")
         if self._store_trouble:
             found.append(self._store_trouble)
@@ -233,6 +268,13 @@ class Server:
 
     async def ask(self, request: Callable[[int], events.Request]) -> Resource | list[Resource]:
         """Has the switch decide on a request; returns once that is on disk. Raises Refusal."""
+        return await self._asked(request)
+
+    async def exchange(self, offer: Callable[[int], events.JoinConference | events.RestartSession]) -> Answer:
+        """Has an offer of a page answered. Raises Refusal."""
+        return await self._asked(offer)
+
+    async def _asked(self, request: Callable[[int], events.Request]) -> Any:
         if self._stopping:
             raise Unavailable("server_ending", "The server is ending; ask again in a moment.")
         if len(self._asks) >= ASKS_MAX or len(self._inbox) >= INBOX_MAX:
@@ -250,6 +292,14 @@ class Server:
             ) from None
         finally:
             self._asks.pop(ask, None)
+
+    async def write(self, change: Callable[..., None], *args: object) -> None:
+        """Has the store write something that is no turn's. Raises StoreError."""
+        await asyncio.get_running_loop().run_in_executor(self._writer, partial(change, *args))
+
+    def now(self) -> float:
+        """Seconds since the epoch, never going back."""
+        return self._clock.now()
 
     async def read(self, question: Callable[..., T], *args: object, **kwargs: object) -> T:
         """Runs a reading function in a thread of its own."""
@@ -295,6 +345,7 @@ class Server:
             if turn.record and not await self._commit(turn):
                 self._unwritten = True
                 return
+            self._tell_of_recovery()
             self._perform(turn)
 
     def _is_wanted(self, one: Input) -> bool:
@@ -343,17 +394,20 @@ class Server:
             for customer in {entry.customer_id for entry in record.changes.log}:
                 self._logged[customer] = last
                 self._wake_pollers(customer)
+        self.roster.apply(record.changes.rows)
         return True
 
     def _perform(self, turn: Turn) -> None:
-        self.udp.send(turn.datagrams)
+        self.sip.send(turn.datagrams)
         if self._question_due:
             self._question_due = False
             self._unanswered = self._unanswered + 1 if self.link.ready else 0
             self.link.ask_stats("statistics")
         self.connection.flush()
         for reply in turn.replies:
-            self._answer(reply)
+            self._answer(reply.ask, reply.result)
+        for answer in turn.answers:
+            self._answer(answer.ask, answer)
         for wanted in turn.prepare:
             task = asyncio.create_task(self._prepare(wanted), name="prompt")
             self._preparing[wanted.request] = task
@@ -363,14 +417,14 @@ class Server:
         for recording in turn.remove:
             self._writer.submit(self._remove_files, recording)
 
-    def _answer(self, reply: commands.Reply) -> None:
-        future = self._asks.get(reply.ask)
+    def _answer(self, ask: int, result: Resource | list[Resource] | Answer | Refusal) -> None:
+        future = self._asks.get(ask)
         if future is None or future.done():
             return  # he who asked has gone
-        if isinstance(reply.result, Refusal):
-            future.set_exception(reply.result)
+        if isinstance(result, Refusal):
+            future.set_exception(result)
         else:
-            future.set_result(reply.result)
+            future.set_result(result)
 
     async def _prepare(self, wanted: commands.PreparePrompt) -> None:
         try:
@@ -383,7 +437,7 @@ class Server:
             log.exception("a prompt could not be made", request=wanted.request)
             self._put(events.PromptFailed(request=wanted.request, reason="Internal error; the server's log has more."))
         else:
-            self._put(PromptMade(wanted.request, prompt.name, prompt.pcm, prompt.duration_ms))
+            self._put(PromptMade(wanted.request, prompt.name, prompt.pcm, RATE, prompt.duration_ms))
         finally:
             self._preparing.pop(wanted.request, None)
 
@@ -393,17 +447,37 @@ class Server:
         self._inbox.append(one)
         self._wake.set()
 
-    def _datagram(self, data: bytes, source: tuple[str, int]) -> None:
+    def _datagram(self, data: bytes, source: Address, local: Address) -> None:
         if len(self._inbox) < INBOX_MAX:
-            self._put(Arrived(data, source))
+            self._put(Arrived(data, source, local))
 
-    def _unreachable(self, destination: tuple[str, int], reason: str) -> None:
+    def _unreachable(self, destination: Address, reason: str) -> None:
         self._put(Unreachable(destination, reason))
 
-    def _wake_up(self) -> None:
+    def _engine_changed(self) -> None:
+        """An engine was found or started, or has ended."""
         self._wake.set()
-        for sentence in self.engine.differences:
+        engine, now = self.engine, self._clock.now()
+        if engine.pid is None:
+            self._engine_ended_at = self._engine_ended_at or now
+            log.error("the media engine has ended", how=engine.ended, calls=self.switch.live_calls)
+            return
+        if self._engine_ended_at:
+            without_s = round(now - self._engine_ended_at, 3)
+            log.warning("the media engine was started again", pid=engine.pid, after_s=without_s)
+        elif engine.started and self.switch.live_calls:
+            log.warning("the media engine of the server before this one is gone; another was started", pid=engine.pid)
+        elif not engine.started:
+            log.info("the media engine of the server before this one goes on", pid=engine.pid)
+        self._engine_ended_at = 0.0
+        for sentence in engine.differences:
             log.warning("media engine", reason=sentence)
+
+    def _tell_of_recovery(self) -> None:
+        if (done := self.switch.recovered()) is not None:
+            tell = log.error if done.lost else log.warning
+            sentence = "calls that had lost their media with the engine were brought back"
+            tell(sentence, brought_back=done.back, lost=done.lost, after_s=round(done.seconds, 3))
 
     async def _stay_connected(self) -> None:
         await self.engine.found.wait()
@@ -446,6 +520,8 @@ class Server:
                 await asyncio.sleep(PRUNE_PAUSE_S)
             while await loop.run_in_executor(self._writer, self.store.prune_rows, self._clock.now(), keep_s):
                 await asyncio.sleep(PRUNE_PAUSE_S)
+            while await loop.run_in_executor(self._writer, self.store.prune_join_tokens, self._clock.now(), keep_s):
+                await asyncio.sleep(PRUNE_PAUSE_S)
         except StoreError as error:
             log.error("what is long over could not be forgotten", reason=str(error))
 
@@ -467,9 +543,9 @@ class Server:
         except OSError as error:
             log.error("files of a deleted recording are still there", recording=recording, reason=str(error))
 
-    def _secret(self) -> bytes:
-        """What digest nonces are signed with: kept, so that a challenge outlives a restart."""
-        path = self.config.data / "secret"
+    def _secret(self, name: str) -> bytes:
+        """What something is signed with: kept, so that it outlives a restart. `secret` signs digest nonces."""
+        path = self.config.data / name
         if not path.exists():
             part = path.with_suffix(".part")
             part.touch(mode=0o600)
@@ -482,10 +558,9 @@ def _new_id() -> str:
     return str(uuid.uuid4())
 
 
-def _endpoint_config(config: Config, port: int, max_calls: int) -> EndpointConfig:
+def _endpoint_config(config: Config, listeners: tuple[Listener, ...], max_calls: int) -> EndpointConfig:
     return EndpointConfig(
-        host=config.public_address,
-        port=port,
+        listeners=listeners,
         realm=config.sip_realm,
         users=config.sip_users,
         algorithms=config.sip_digest,
@@ -498,9 +573,10 @@ def _endpoint_config(config: Config, port: int, max_calls: int) -> EndpointConfi
 
 def _engine_settings(config: Config) -> EngineSettings:
     return EngineSettings(
-        rtp_address=config.public_address if config.sip.is_loopback else config.sip.host,
+        rtp_address=config.rtp_address,
         public_address=config.public_address,
         rtp_ports=(config.rtp_ports.first, config.rtp_ports.last),
-        threads=config.media_threads or os.cpu_count() or 1,
+        threads=config.threads,
         orphan_timeout_s=config.orphan_timeout_s,
+        webrtc_port=config.webrtc_port,
     )

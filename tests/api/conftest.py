@@ -1,6 +1,10 @@
 import pytest
 
+from plenary.testing.coroutines import pytest_pyfunc_call
+
 from .fake import Client, FakeServer
+
+__all__ = ["pytest_pyfunc_call"]
 
 
 @pytest.fixture

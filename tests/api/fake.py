@@ -4,17 +4,23 @@ import asyncio
 import itertools
 import uuid
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import msgspec
 
-from plenary.api import ApiDeps, create_app
-from plenary.api.answers import CallStatistics
+from plenary.api import ApiDeps, create_app, examples
+from plenary.api.answers import CallQuality, CallStatistics, ConferenceQuality, SipListener
+from plenary.api.problems import Problem
+from plenary.api.roster import Roster
 from plenary.core import events
+from plenary.core.changes import Row
 from plenary.core.errors import Invalid, NotFound, Refusal, WrongState
 from plenary.core.ids import ZERO_ID, stamp
 from plenary.core.resources import (
+    SCOPES,
+    Address,
     Call,
     CallDirection,
     CallStatus,
@@ -22,10 +28,12 @@ from plenary.core.resources import (
     Conferencecall,
     ConferencecallStatus,
     ConferenceStatus,
+    JoinToken,
     LogEntry,
     Recording,
     RecordingStatus,
     Resource,
+    TokenRole,
 )
 from plenary.store.views import Listing, Page
 
@@ -77,6 +85,11 @@ class FakeServer:
         self.statistics: dict[str, CallStatistics] = {}
         self.files: dict[str, FakeFile] = {}
         self.waits: list[tuple[int, float]] = []
+        self.roster = Roster("life")
+        self.tokens: dict[str, JoinToken] = {}
+        """By what is signed: here, `TOKEN ` and the id."""
+        self.revoked: set[str] = set()
+        self.quality: dict[str, CallQuality] = {}
         self.on_wait: Callable[[float], Awaitable[None]] | None = None
 
     # --- what the API needs --------------------------------------------------------------------------------------
@@ -91,7 +104,13 @@ class FakeServer:
                 "recordings": FakeFiles(self),
                 "statistics": self.statistics.get,
                 "ready": lambda: self.reasons,
+                "sip": [SipListener(address="192.0.2.1:5060", srtp="required")],
                 "clock": lambda: self.seconds,
+                "wall_clock": lambda: self.now,
+                "exchange": self.exchange,
+                "tokens": self,
+                "roster": self.roster,
+                "quality": self,
                 "version": "0.0.1",
                 **changes,
             }
@@ -132,11 +151,13 @@ class FakeServer:
                 )
             case events.StartConferenceRecording() | events.StopConferenceRecording():
                 return self.owned("conference", request.customer, request.conference)
-            case events.KickConferencecall():
+            case events.KickConferencecall() | events.MuteConferencecall() | events.ProcessConferencecall():
                 return self.owned("conferencecall", request.customer, request.conferencecall)
             case events.DeleteRecording():
                 return self.owned("recording", request.customer, request.recording)
-            case events.HangUpCall():
+            case events.EndToken():
+                return []
+            case events.HangUpCall() | events.PageRequest():
                 return self.owned("call", request.customer, request.call)
             case events.CreateCalls():
                 return [
@@ -155,6 +176,55 @@ class FakeServer:
                 ]
             case _:
                 raise AssertionError(request)
+
+    async def exchange(self, build: Callable[[int], Any]) -> Any:
+        request = build(len(self.asked) + 1)
+        self.asked.append(request)
+        if self.refusal is not None:
+            raise self.refusal
+        if isinstance(request, events.JoinConference):
+            self.owned("conference", request.customer, request.conference)
+            call = self.a_page(request.customer, request.conference, request.token, request.call, request.name)
+            return SimpleNamespace(call=call.id, sdp="v=0\r\nan answer")
+        self.owned("call", request.customer, request.call)
+        return SimpleNamespace(call=request.call, sdp="v=0\r\nanother answer")
+
+    # --- tokens and quality --------------------------------------------------------------------------------------
+
+    def looks_like_one(self, text: str) -> bool:
+        return text.startswith("TOKEN-")
+
+    async def issue(self, token: JoinToken, expires: int) -> str:  # noqa: ARG002
+        self.tokens[f"TOKEN-{token.id}"] = token
+        return f"TOKEN-{token.id}"
+
+    async def verify(self, text: str) -> JoinToken:
+        token = self.tokens.get(text)
+        if token is None:
+            raise Problem("invalid_credentials", "This is no join token of this server.")
+        if token.id in self.revoked:
+            raise Problem("token_revoked", "This join token was taken back.")
+        if token.tm_expire < stamp(self.now) and not self.roster.seated(token.id):
+            raise Problem("token_expired", "This join token has expired.")
+        return token
+
+    async def revoke(self, customer: str, conference: str, id: str) -> JoinToken:
+        self.owned("conference", customer, conference)
+        token = self.tokens.get(f"TOKEN-{id}")
+        if token is None or (token.customer_id, token.conference_id) != (customer, conference):
+            raise NotFound("token_not_found", "There is no join token with this id.")
+        self.revoked.add(id)
+        return token
+
+    def of_call(self, call: str) -> CallQuality | None:
+        return self.quality.get(call)
+
+    def of_conference(self, conference: str) -> ConferenceQuality:
+        return msgspec.convert({**examples.CONFERENCE_QUALITY, "conference_id": conference}, ConferenceQuality)
+
+    async def join_tokens(self, customer: str, page: Page, conference: str) -> Listing:  # noqa: ARG002
+        found = [t for t in self.tokens.values() if (t.customer_id, t.conference_id) == (customer, conference)]
+        return Listing(items=[msgspec.json.encode(token) for token in found], next_page_token="")
 
     @staticmethod
     def changes(request: events.CreateConference | events.UpdateConference) -> dict[str, Any]:
@@ -250,6 +320,45 @@ class FakeServer:
                 tm_create=self.stamp(),
             )
         )
+
+    def a_page(
+        self, customer: str, conference: str, token: str = "", id: str = "", name: str = "Ann", **fields: Any
+    ) -> Call:
+        """A call of a browser that is up, as the roster has it."""
+        call = self.put(
+            Call(
+                **{
+                    "id": id or next(self.ids),
+                    "customer_id": customer,
+                    "source": Address(type="web", target=token, target_name=name),
+                    "destination": Address(type="web", target=conference),
+                    "status": CallStatus.PROGRESSING,
+                    "direction": CallDirection.INCOMING,
+                    "tm_create": self.stamp(),
+                    **fields,
+                }
+            )
+        )
+        self.roster.load([Row(resource=call, state=b"", live=True)])
+        return call
+
+    def a_token(self, conference: str, customer: str = ANN, **fields: Any) -> str:
+        """What its holder sends."""
+        role = fields.get("role", TokenRole.PARTICIPANT)
+        token = JoinToken(
+            **{
+                "id": next(self.ids),
+                "customer_id": customer,
+                "conference_id": conference,
+                "role": role,
+                "scopes": list(SCOPES[role]),
+                "tm_create": self.stamp(),
+                "tm_expire": stamp(self.now + 3600),
+                **fields,
+            }
+        )
+        self.tokens[f"TOKEN-{token.id}"] = token
+        return f"TOKEN-{token.id}"
 
     def a_recording(self, content: bytes | None = None, customer: str = ANN) -> Recording:
         made = self.put(

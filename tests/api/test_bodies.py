@@ -7,7 +7,7 @@ import pytest
 
 from plenary.core import events
 
-from .fake import Client, FakeServer
+from .fake import ANN, Client, FakeServer
 
 CREATE = "/v1.0/conferences"
 CALLS = "/v1.0/calls"
@@ -157,6 +157,40 @@ def test_what_a_put_leaves_out_is_reset(client: Client):
     changed = client.put(f"{CREATE}/{made['id']}", {"timeout": 5}).json()
     assert (changed["name"], changed["detail"], changed["data"], changed["pre_actions"]) == ("", "", {}, [])
     assert changed["timeout"] == 5
+
+
+SWITCHES = {"noise_suppression": False, "normaliser": False, "voice_activity": True, "limiter": True}
+
+
+@pytest.mark.parametrize("sent", [{}, *({field: not default} for field, default in SWITCHES.items())], ids=str)
+def test_a_switch_that_a_put_leaves_out_goes_back_to_its_default(
+    client: Client, server: FakeServer, sent: dict[str, bool]
+):
+    member = server.a_participant(ANN, client.a_conference()["id"])
+    answer = client.put(f"/v1.0/conferencecalls/{member.id}/processing", sent)
+    assert answer.status_code == 200
+    assert SWITCHES.keys() <= answer.json().keys()
+    asked = server.asked[-1]
+    assert isinstance(asked, events.ProcessConferencecall)
+    assert {field: getattr(asked, field) for field in SWITCHES} == SWITCHES | sent
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "pointer"),
+    [
+        ({"limiter": 1}, "invalid_value", "/limiter"),
+        ({"voice_activity": None}, "invalid_value", "/voice_activity"),
+        ({"voice_activity": "off"}, "invalid_value", "/voice_activity"),
+        ({"echo": False}, "unknown_field", "/echo"),
+    ],
+)
+def test_a_switch_is_on_or_off(client: Client, server: FakeServer, body: dict[str, Any], code: str, pointer: str):
+    member = server.a_participant(ANN, client.a_conference()["id"])
+    before = len(server.asked)
+    answer = client.put(f"/v1.0/conferencecalls/{member.id}/processing", body)
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+    assert len(server.asked) == before, "nothing reached the core"
 
 
 @pytest.mark.parametrize(

@@ -9,19 +9,57 @@ import httpx
 import pytest
 
 import plenary
-from plenary.api import handlers
+from plenary.api import examples, joining, waiting
 from plenary.api.problems import CATALOGUE
-from plenary.core.errors import Invalid, LimitReached, NotFound, Refusal, Unavailable, WrongState
+from plenary.core.errors import Invalid, LimitReached, NotFound, Refusal, Unavailable, Unprocessable, WrongState
 from plenary.store.errors import DatabaseBusy
 
-from .fake import Client, FakeServer, refused
+from .fake import ANN, Client, FakeServer, refused
 
 CONFERENCES = "/v1.0/conferences"
 UNKNOWN = "99999999-9999-4999-8999-999999999999"
 JSON = {"content-type": "application/json"}
 REFUSALS: dict[int, type[Refusal]] = {
-    kind.status: kind for kind in (Invalid, NotFound, WrongState, LimitReached, Unavailable)
+    kind.status: kind for kind in (Invalid, NotFound, Unprocessable, WrongState, LimitReached, Unavailable)
 }
+SDP = {"content-type": "application/sdp"}
+
+
+def joins(client: Client, key: str | None = "", content: str = examples.OFFER, query: str = "", **headers: str):
+    conference = client.a_conference()["id"]
+    key = client.server.a_token(conference) if key == "TOKEN" else key
+    path = f"/v1.0/conferences/{conference}/join{query}"
+    return client.send("POST", path, key=key, content=content, headers={**SDP, **headers})
+
+
+def with_token(client: Client, method: str, path: str, **fields: Any) -> httpx.Response:
+    """Asks with a join token for a conference of Ann's."""
+    conference = client.a_conference()["id"]
+    token = client.server.a_token(conference, **fields)
+    return client.send(method, path.format(conference=conference), key=token)
+
+
+def too_often(client: Client) -> httpx.Response:
+    conference = client.a_conference()["id"]
+    token = client.server.a_token(conference, seats=1)
+    for _ in range(joining.OFFERS_AT_ONCE + 2):
+        path = f"/v1.0/conferences/{conference}/join"
+        answer = client.send("POST", path, key=token, content=examples.OFFER, headers=SDP)
+    return answer
+
+
+def mutes_too_often(client: Client) -> httpx.Response:
+    conference = client.a_conference()["id"]
+    token = client.server.a_token(conference, seats=1)
+    call = client.server.a_page(ANN, conference, client.server.tokens[token].id).id
+    for _ in range(joining.CHANGES_AT_ONCE + 2):
+        answer = client.send("POST", f"/v1.0/conferences/{conference}/join/{call}/mute", key=token)
+    return answer
+
+
+def makes_token(client: Client, **body: Any) -> httpx.Response:
+    return client.post(f"/v1.0/conferences/{client.a_conference()['id']}/tokens", body)
+
 
 PROVOKED: dict[str, Callable[[Client], httpx.Response]] = {
     "bad_request": lambda c: c.get(CONFERENCES, headers={"host": "a b"}),
@@ -50,6 +88,19 @@ PROVOKED: dict[str, Callable[[Client], httpx.Response]] = {
     "body_too_large": lambda c: c.post(CONFERENCES, content=b"x" * 2_000_000, headers=JSON),
     "unsupported_media_type": lambda c: c.post(CONFERENCES, content=b"{}"),
     "too_many_long_polls": lambda c: c.get("/v1.0/events?wait_s=1"),
+    "bad_sdp": lambda c: joins(c, content="m=audio"),
+    "bad_seat": lambda c: joins(c, seat="a seat"),
+    "bad_name": lambda c: joins(c, query="?name=" + "x" * 65),
+    "bad_scopes": lambda c: makes_token(c, role="listener", scopes=["join", "publish"]),
+    "token_expired": lambda c: with_token(c, "GET", "/v1.0/join", tm_expire="2000-01-01 00:00:00.000000"),
+    "token_revoked": lambda c: with_token(c, "GET", "/v1.0/join", id=c.server.revoked.add(UNKNOWN) or UNKNOWN),
+    "scope_missing": lambda c: with_token(c, "GET", CONFERENCES),
+    "token_wrong_conference": lambda c: with_token(c, "GET", f"{CONFERENCES}/{UNKNOWN}/participants"),
+    "join_token_required": lambda c: c.get("/v1.0/join"),
+    "token_not_found": lambda c: c.delete(f"{CONFERENCES}/{c.a_conference()['id']}/tokens/{UNKNOWN}"),
+    "too_many_joins": too_often,
+    "too_many_changes": mutes_too_often,
+    "webrtc_off": lambda c: joins(Client(c.server, webrtc=False)),
     "internal_error": lambda _: Client(refused_with_bug()).post(CONFERENCES, {"type": "conference"}),
 }
 """How a client gets each of the API's own codes. The others are the core's: they are refused by it here."""
@@ -65,7 +116,7 @@ def refused_with_bug() -> FakeServer:
 def test_each_code_leaves_as_a_problem_document_with_its_title_and_status(
     client: Client, monkeypatch: pytest.MonkeyPatch, code: str
 ):
-    monkeypatch.setattr(handlers, "LONG_POLLS_MAX", 0)
+    monkeypatch.setattr(waiting, "LONG_POLLS_MAX", 0)
     kind = CATALOGUE[code]
     if code in PROVOKED:
         answer = PROVOKED[code](client)

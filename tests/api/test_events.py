@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from plenary.api import handlers
+from plenary.api import waiting
 
 from .fake import ANNS_KEY, BOB, BOBS_KEY, Client, FakeServer
 
@@ -127,7 +127,7 @@ def test_a_parameter_out_of_bounds_is_refused(client: Client, query: str):
 def test_only_so_many_requests_of_one_customer_wait_at_once(
     client: Client, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(handlers, "LONG_POLLS_MAX", 2)
+    monkeypatch.setattr(waiting, "LONG_POLLS_MAX", 2)
 
     async def scene() -> list[int]:
         over = asyncio.Event()

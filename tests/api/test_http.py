@@ -82,6 +82,14 @@ def test_head_is_get_without_the_body(client: Client, path: str):
     ]
 
 
+def test_a_method_that_is_not_known_is_answered_with_all_that_are(client: Client):
+    one = f"{PATH}/{client.a_conference()['id']}"
+    for path, allow in ((PATH, "GET, HEAD, POST, OPTIONS"), (f"{one}/join/{one[-36:]}", "PATCH, DELETE, OPTIONS")):
+        answer = client.send("PUT", path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allow)
+        assert client.send("OPTIONS", path).headers["allow"] == allow
+
+
 def test_browsers_of_any_origin_may_ask_as_no_cookie_counts(client: Client):
     preflight = client.send("OPTIONS", PATH, key=None, headers={"origin": "https://app.example"})
     assert (preflight.status_code, preflight.content) == (204, b"")
@@ -121,11 +129,13 @@ def test_health_says_which_version_is_alive(client: Client):
     assert client.get("/healthz").json() == {"status": "ok", "version": "0.0.1"}
 
 
-def test_readiness_says_what_is_missing(client: Client, server: FakeServer):
-    assert (client.get("/readyz").status_code, client.get("/readyz").json()) == (200, {"ready": True, "reasons": []})
+def test_readiness_says_what_is_missing_and_where_phones_call(client: Client, server: FakeServer):
+    sip = [{"address": "192.0.2.1:5060", "srtp": "required"}]
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (200, {"ready": True, "reasons": [], "sip": sip})
     server.reasons = ["The media engine is not connected."]
     answer = client.get("/readyz")
-    assert (answer.status_code, answer.json()) == (503, {"ready": False, "reasons": server.reasons})
+    assert (answer.status_code, answer.json()) == (503, {"ready": False, "reasons": server.reasons, "sip": sip})
 
 
 def test_probes_may_add_parameters(client: Client):

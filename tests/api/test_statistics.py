@@ -19,10 +19,13 @@ def a_call(client: Client) -> str:
 
 def test_the_figures_of_a_call_are_those_of_the_engine(client: Client, server: FakeServer):
     call = a_call(client)
-    server.statistics[call] = msgspec.structs.replace(statistics_of(call), round_trip_ms=None, lost=7)
+    server.statistics[call] = msgspec.structs.replace(
+        statistics_of(call), round_trip_ms=None, lost=7, level_dbfs=-23.456
+    )
     answer = client.get(f"/v1.0/calls/{call}/statistics")
     assert answer.status_code == 200
     assert (answer.json()["call_id"], answer.json()["lost"], answer.json()["round_trip_ms"]) == (call, 7, None)
+    assert answer.json()["level_dbfs"] == -23.5
 
 
 def test_a_call_without_media_has_no_figures(client: Client):

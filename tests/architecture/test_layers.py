@@ -18,6 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "speech": CORE,
     "store": CORE,
     "recordings": CORE,
+    "web": CORE,
     "api": {"core", "store"},
     "testing": {"sip", "media"},
 }
@@ -39,6 +40,7 @@ PURE = [
     *sorted((PACKAGE / "core").rglob("*.py")),
     *sorted(path for path in (PACKAGE / "sip").glob("*.py") if path.name != "adapter.py"),
     PACKAGE / "media" / "messages.py",
+    *sorted((PACKAGE / "web").rglob("*.py")),
     PACKAGE / "node.py",
 ]
 IMPURE_MODULES = {

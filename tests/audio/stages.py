@@ -9,6 +9,7 @@ from pathlib import Path
 from plenary.media import messages as wire
 from plenary.testing import Voice, sdp
 from plenary.testing.engine import EngineClient, engine_client, native_engine
+from ports import free_ports
 
 SECONDS_MAX = 15.0
 
@@ -66,11 +67,16 @@ class Caller:
 Scenario = Callable[[Stage], Awaitable[None]]
 
 
+def rtp_ports(count: int) -> tuple[int, int]:
+    first = free_ports(count)
+    return first, first + count - 1
+
+
 @asynccontextmanager
-async def stage(folder: Path, name: str, rtp_ports: tuple[int, int]) -> AsyncGenerator[Stage]:
+async def stage(folder: Path, name: str) -> AsyncGenerator[Stage]:
     """An engine of its own, for one scenario."""
     async with (
-        native_engine(folder, rtp_ports) as process,
+        native_engine(folder, rtp_ports(100)) as process,
         engine_client(process.socket) as client,
         AsyncExitStack() as exits,
     ):
@@ -80,7 +86,7 @@ async def stage(folder: Path, name: str, rtp_ports: tuple[int, int]) -> AsyncGen
 async def run_all(scenarios: dict[str, Scenario], folder: Path) -> dict[str, BaseException | None]:
     """What became of each scenario: None, or what it raised."""
     async with (
-        native_engine(folder, (32_000, 32_499)) as process,
+        native_engine(folder, rtp_ports(500)) as process,
         engine_client(process.socket) as client,
         AsyncExitStack() as exits,
     ):

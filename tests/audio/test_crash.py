@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not has_native_engine(), reason="the native engi
 
 async def test_kill_9_of_the_engine_loses_at_most_the_last_second_of_a_recording(tmp_path: Path):
     path = tmp_path / "killed.wav"
-    async with stage(tmp_path, "killed", (32_500, 32_599)) as scene:
+    async with stage(tmp_path, "killed") as scene:
         ann = await scene.caller()
         ann.voice.say(440)
         scene.client.send(wire.StartRecording(recording="r", room=scene.room, path=str(path)))
@@ -40,7 +40,7 @@ async def test_a_disk_that_takes_no_more_ends_the_recording_and_disturbs_no_soun
     """A limit on the size of files stands in for the disk: both take a part of what is written, then nothing."""
     path, again = tmp_path / "full.wav", tmp_path / "again.wav"
     limit, second = 20_001, RATE_HZ * wire.SAMPLE_BYTES
-    async with stage(tmp_path, "full", (32_700, 32_799)) as scene:
+    async with stage(tmp_path, "full") as scene:
         ann, bob = await scene.callers(["PCMU", "PCMU"])
         ann.voice.say(440)
         pid = json.loads((tmp_path / "engine.json").read_text())["pid"]

@@ -206,7 +206,13 @@ class Model:
             return []
         match command:
             case c.OpenLeg():
-                self.legs[command.call] = {"room": None, "plays": [], "negotiated": command.sdp is not None}
+                self.legs[command.call] = {
+                    "room": None,
+                    "plays": [],
+                    "negotiated": command.sdp is not None,
+                    "web": command.web,
+                    "muted": False,
+                }
                 if command.sdp is None:
                     return [e.LegOffered(call=command.call, sdp="our offer")]
                 return [e.LegAnswered(call=command.call, sdp="our answer", direction=self.direction)]
@@ -252,6 +258,10 @@ class Model:
                 if command.recording in self.recordings:
                     self.recordings.discard(command.recording)
                     return [e.RecordingEnded(recording=command.recording, reason="stopped", duration_ms=1_000)]
+            case c.SetMuted():
+                self.legs[command.call]["muted"] = command.muted
+            case c.AnswerCall() if self.legs.get(command.call, {}).get("web"):
+                return []
             case c.AnswerCall():
                 return [e.CallAcked(call=command.call, sdp="phone's answer" if "offer" in command.sdp else None)]
             case c.PlaceCall() if self.phones_answer:
@@ -274,6 +284,7 @@ class Model:
                 direction=self.direction,
                 negotiated=leg["negotiated"],
                 plays=list(leg["plays"]),
+                muted=leg["muted"],
             )
             for call, leg in self.legs.items()
         ]

@@ -47,7 +47,7 @@ def test_an_offer_that_the_engine_refuses_is_refused(reason: str, status: int):
     bench = Bench()
     call = bench.calls_in(bench.creates().id)
     bench.does(e.LegRefused(call=call, reason=reason))
-    assert c.RefuseCall(call=call, status=status) in bench.fresh
+    assert c.RefuseCall(call=call, status=status, why=reason) in bench.fresh
     assert bench[call].hangup_reason == "failed"
 
 
@@ -58,11 +58,24 @@ def test_the_log_has_what_the_engine_said_of_it():
     assert "no media: no_ports (all of 20000-20099 are taken)" in [entry.cause for entry in bench.log]
 
 
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [("encryption_required", "encrypted calls (SRTP) only"), ("encryption_refused", "none of the encryption")],
+)
+def test_a_phone_that_breaks_the_rule_of_encryption_is_told_so(reason: str, words: str):
+    bench = Bench()
+    call = bench.calls_in(bench.creates().id)
+    bench.does(e.LegRefused(call=call, reason=reason))
+    refused = bench.last(c.RefuseCall)
+    assert (refused.status, refused.why) == (488, reason)
+    assert words in refused.reason
+
+
 def test_an_engine_that_does_not_answer_is_503():
     bench = Bench()
     call = bench.calls_in(bench.creates().id)
     bench.passes(10)
-    assert c.RefuseCall(call=call, status=503) in bench.fresh
+    assert c.RefuseCall(call=call, status=503, why="no_answer") in bench.fresh
 
 
 def test_a_full_server_is_503_and_a_full_conference_486():
@@ -250,6 +263,12 @@ def test_a_bad_request_for_calls_is_400_with_the_path(bench: Bench, fields: dict
     assert refused.path == path
 
 
+def test_who_wants_a_number_called_is_told_how(bench: Bench):
+    """With a trunk or without one."""
+    refused = bench.asks_for(e.CreateCalls, source=US, destinations=[Address(type="tel", target="+4912345")])
+    assert "call it as a sip address, number@host, where host is the trunk" in str(refused)
+
+
 # --- Hold and resume (RFC 3264 section 8.4, RFC 3261 section 14) ---
 
 
@@ -268,7 +287,7 @@ def test_an_offer_that_cannot_be_met_is_refused_and_the_session_goes_on(bench: B
     call = inside(bench)
     bench.does(e.SdpOffered(call=call, sdp="opus only"))
     bench.does(e.LegRefused(call=call, reason="no_common_codec"))
-    assert bench.fresh == [c.RefuseOffer(call=call, status=488)]
+    assert bench.fresh == [c.RefuseOffer(call=call, status=488, why="no_common_codec")]
     assert bench.participant_of(call).status == "joined"
 
 

@@ -302,3 +302,15 @@ def test_talking_shows_in_the_participant_and_not_in_the_log(bench: Bench):
     assert len(bench.log) == before
     bench.does(e.CallEnded(call=call, reason="bye"))
     assert not bench.participant_of(call).talking
+
+
+def test_who_has_talked_since_before_he_came_in_is_shown_to_talk(bench: Bench):
+    """The engine tells of a beginning once, and he may have begun while the greeting was spoken."""
+    bench.model.talks_forever = True
+    call = bench.calls_in(bench.creates(pre_actions=[talk("Welcome.")]).id)
+    bench.does(e.TalkingChanged(call=call, talking=True))
+    assert not bench.participant_of(call).talking
+    bench.model.talks_forever = False
+    bench.does(e.PlayEnded(call=call, play=bench.last(c.Play).play, reason="finished"))
+    assert bench.participant_of(call).status == "joined"
+    assert bench.participant_of(call).talking

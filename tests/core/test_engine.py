@@ -25,7 +25,8 @@ def test_every_leg_is_brought_back_by_re_invite(bench: Bench):
     made = bench.creates()
     call = bench.calls_in(made.id)
     out = loses_engine(bench, restarted=True)
-    assert out == [c.OpenRoom(conference=made.id), c.OpenLeg(call=call, sdp=None, conference=made.id)]
+    opened = c.OpenLeg(call=call, sdp=None, conference=made.id, like="our answer")
+    assert out == [c.OpenRoom(conference=made.id), opened]
     bench.does(e.LegOffered(call=call, sdp="new"))
     assert bench.fresh == [c.SendOffer(call=call, sdp="new")]
     bench.does(e.SdpAnswered(call=call, sdp="phone's answer"))
@@ -36,6 +37,42 @@ def test_every_leg_is_brought_back_by_re_invite(bench: Bench):
     assert bench[made.id].conferencecall_ids == [bench.participant_of(call).id]
     assert bench.entries().count("conferencecall_joined") == 1
     assert bench.entries().count("media_lost") == 1
+
+
+def test_who_runs_the_server_is_told_what_has_become_of_the_calls(bench: Bench):
+    """Once, when it is known of all that had media: one came back, one refused, one hung up meanwhile."""
+    room = bench.creates().id
+    back, refuses, leaves = (bench.calls_in(room) for _ in range(3))
+    loses_engine(bench, restarted=True)
+    for call in (back, refuses, leaves):
+        bench.does(e.LegOffered(call=call, sdp="new"))
+    bench.passes(1.0)
+    bench.does(e.SdpAnswered(call=back, sdp="phone's answer"))
+    bench.does(e.LegApplied(call=back, direction="sendrecv"))
+    bench.does(e.SdpRefused(call=refuses, status=488))
+    assert bench.switch.recovered() is None
+    bench.does(e.CallEnded(call=leaves, reason="bye"))
+    assert bench.switch.recovered() == (1, 2, 1.0)
+    assert bench.switch.recovered() is None
+
+
+def test_calls_that_lose_a_second_engine_are_counted_once(bench: Bench):
+    call, other = (bench.calls_in(bench.creates().id) for _ in range(2))
+    for _ in range(2):
+        loses_engine(bench, restarted=True)
+        bench.does(e.LegOffered(call=call, sdp="new"))
+        bench.does(e.SdpAnswered(call=call, sdp="phone's answer"))
+        bench.does(e.LegApplied(call=call, direction="sendrecv"))
+        assert bench.switch.recovered() is None
+    bench.does(e.CallEnded(call=other, reason="bye"))
+    assert bench.switch.recovered() == (1, 1, 0.0)
+
+
+def test_of_an_engine_that_only_was_away_there_is_nothing_to_tell(bench: Bench):
+    bench.calls_in(bench.creates().id)
+    loses_engine(bench, restarted=False)
+    bench.passes(1.0)
+    assert bench.switch.recovered() is None
 
 
 def test_a_phone_that_refuses_the_re_invite_is_let_go(bench: Bench):
@@ -166,9 +203,17 @@ def test_an_outgoing_call_that_rings_is_brought_back_when_it_is_answered():
     loses_engine(bench, restarted=True)
     assert len(bench.all(c.OpenLeg)) == 1
     bench.does(e.CallAnswered(call=call, sdp="answer to the old"))
-    assert bench.fresh == [c.OpenLeg(call=call, sdp=None)]
+    assert bench.fresh == [c.OpenLeg(call=call, sdp=None, like="old")]
     bench.does(e.LegOffered(call=call, sdp="new"))
     assert bench.fresh == [c.SendOffer(call=call, sdp="new")]
+
+
+def test_a_new_engine_is_told_what_the_old_one_said_last(bench: Bench):
+    """So that its offer goes on in the same session (RFC 3264 section 8) and with the same kind of transport."""
+    call = bench.calls_in(bench.creates().id)
+    bench.does(e.SdpOffered(call=call, sdp="hold"))
+    loses_engine(bench, restarted=True)
+    assert bench.last(c.OpenLeg).like == "our new answer"
 
 
 def test_an_offer_of_the_phone_meanwhile_is_refused_and_drops_nothing(bench: Bench):

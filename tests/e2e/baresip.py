@@ -1,24 +1,26 @@
 """baresip as a phone under remote control: a real SIP stack and a real RTP stack that we have not written.
 
 It says a WAV file and writes down what it hears (module `sndfile`); commands and events go over its `ctrl_tcp` module.
+The file has the rate and the channels of its codec (`CODECS`): it resamples badly, and Opus has two channels in it.
 """
 
 import asyncio
-import itertools
 import json
-import os
 import shutil
-import socket
 import wave
 from array import array
 from pathlib import Path
 from typing import Any
 
-from serving import is_bound
-
+CODECS = {
+    "opus": ("opus/48000/2", 48_000, 2),
+    "G722": ("G722/16000/1", 16_000, 1),
+    "PCMU": ("PCMU/8000/1", 8_000, 1),
+    "PCMA": ("PCMA/8000/1", 8_000, 1),
+}
+"""By encoding name: how it is called in `accounts`, Hz, channels."""
 COMMAND_S = 5.0
-START_S = 10.0
-KINDS = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
+START_S = 30.0
 
 CONFIG = """
 poll_method epoll
@@ -30,10 +32,16 @@ call_max_calls 2
 audio_source aufile,{says}
 audio_player aubridge,nobody
 audio_alert aubridge,nobody
-ausrc_srate 8000
-auplay_srate 8000
+ausrc_srate {rate_hz}
+auplay_srate {rate_hz}
+ausrc_channels {channels}
+auplay_channels {channels}
 module_path /usr/lib/baresip/modules
 module g711.so
+module g722.so
+module opus.so
+module srtp.so
+module dtls_srtp.so
 module aufile.so
 module aubridge.so
 module sndfile.so
@@ -52,25 +60,29 @@ def is_installed() -> bool:
 
 PORTS = 20
 """Of one phone: for SIP, for its control, for RTP."""
-_ports = itertools.count(12_000 + os.getpid() % 50 * 100, PORTS)
-
-
-def free_ports() -> int:
-    """The first of `PORTS` that nobody has."""
-    return next(
-        first
-        for first in _ports
-        if not any(is_bound(port, kind) for port in range(first, first + PORTS) for kind in KINDS)
-    )
 
 
 class Baresip:
-    """One phone. `async with Baresip(...) as phone: await phone.dial("sip:…")`."""
+    """One phone. `async with Baresip(...) as phone: await phone.dial("sip:…")`.
 
-    def __init__(self, name: str, folder: Path, says: Path, first_port: int, codec: str = "PCMU", password: str = ""):
+    `encryption`: empty, `srtp` (keys beside RTP/AVP), `srtp-mand` (RTP/SAVP) or `dtls_srtp`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        says: Path,
+        first_port: int,
+        codec: str = "PCMU",
+        password: str = "",
+        encryption: str = "",
+    ):
         self.name = name
+        codec_called, self.rate_hz, self._channels = CODECS[codec]
         self.folder = folder
         self.events: list[dict[str, Any]] = []
+        self._heard_from = 0
         self._control_port = first_port + 8
         self._happened = asyncio.Condition()
         self._responses: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -83,12 +95,15 @@ class Baresip:
                 says=says,
                 folder=folder,
                 control_port=self._control_port,
+                rate_hz=self.rate_hz,
+                channels=self._channels,
             )
         )
         secret = f";auth_user={name};auth_pass={password}" if password else ""
+        keys = f";mediaenc={encryption}" if encryption else ""
         (folder / "accounts").write_text(
             f"<sip:{name}@127.0.0.1:{first_port};transport=udp>;regint=0;answermode=auto"
-            f";audio_codecs={codec}/8000/1{secret}\n"
+            f";audio_codecs={codec_called}{secret}{keys}\n"
         )
         (folder / "contacts").touch()
 
@@ -144,14 +159,26 @@ class Baresip:
             await self._happened.wait_for(lambda: any(event["type"] == kind for event in self.events))
         return next(event for event in self.events if event["type"] == kind)
 
+    async def refused(self, uri: str) -> str:
+        """Calls `uri`, and returns what its user is told when the call comes to nothing."""
+        await self._command("dial", uri)
+        return (await self.event("CALL_CLOSED"))["param"]
+
+    def listen_anew(self) -> None:
+        """From here on `heard()` begins."""
+        self._heard_from += len(self.heard())
+
     def heard(self) -> array:
-        """All that was heard so far, 8 kHz: the phone writes it down as it decodes."""
+        """All that was heard so far, at `rate_hz`: the phone writes it down as it decodes.
+
+        After a hold of its own it writes nothing down any more, though it hears (baresip 1.0).
+        """
         pcm = array("h")
         for path in sorted(self.folder.glob("dump-*-dec.wav")):
             # The header is written at the end of the call; until then only the data tells how long it is.
             data = path.read_bytes()[44:]
             pcm.frombytes(data[: len(data) // 2 * 2])
-        return pcm
+        return pcm[:: self._channels][self._heard_from :]
 
     async def _command(self, command: str, params: str = "") -> dict[str, Any]:
         data = json.dumps({"command": command, "params": params, "token": command}).encode()
@@ -177,10 +204,12 @@ class Baresip:
                 self._responses.put_nowait(message)
 
 
-def write_wav(path: Path, pcm: array) -> Path:
+def write_wav(path: Path, pcm: array, rate_hz: int = 8000, channels: int = 1, times: int = 1) -> Path:
+    """Mono or, with the same in both ears, stereo; `times` over."""
+    both = pcm if channels == 1 else array("h", [sample for sample in pcm for _ in range(channels)])
     with wave.open(str(path), "wb") as writer:
-        writer.setnchannels(1)
+        writer.setnchannels(channels)
         writer.setsampwidth(2)
-        writer.setframerate(8000)
-        writer.writeframes(pcm.tobytes())
+        writer.setframerate(rate_hz)
+        writer.writeframes(both.tobytes() * times)
     return path

@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import itertools
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable
@@ -17,29 +15,13 @@ import msgspec
 
 from plenary.config import Config, Settings
 from plenary.running import RunningServer, running
+from ports import free_port, free_ports
 
 KEY = "pk_for_the_tests_only"
-START_S = 15.0
+START_S = 40.0
 UNTIL_S = 12.0
 POLL_S = 0.03
-rtp_ranges = itertools.count(20_000 + os.getpid() % 50 * 200, 100)
-"""Below the ports that the kernel gives away, and not those of a run beside this one."""
-
-
-def free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def is_bound(port: int, kind: socket.SocketKind = socket.SOCK_DGRAM) -> bool:
-    """Whether somebody on this machine has this port."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-        return False
+RTP_PORTS = 98
 
 
 class Serving:
@@ -48,10 +30,11 @@ class Serving:
     def __init__(self, data: Path, *options: str, orphan_timeout_s: float = 10.0) -> None:
         self.data = data
         self.options = ("--orphan-timeout", str(orphan_timeout_s), *options)
-        self.http = f"127.0.0.1:{free_port(socket.SOCK_STREAM)}"
-        self.sip = f"127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
-        first = next(rtp_ranges)
-        self.rtp_ports = f"{first}-{first + 99}"
+        self.http = f"127.0.0.1:{free_port()}"
+        self.sip = f"127.0.0.1:{free_port()}"
+        first = free_ports(RTP_PORTS + 1)
+        self.rtp_ports = f"{first}-{first + RTP_PORTS - 1}"
+        self.webrtc_port = first + RTP_PORTS
         self.connect()
 
     def connect(self) -> None:
@@ -63,7 +46,8 @@ class Serving:
     def command(self) -> list[str]:
         return [
             sys.executable, "-m", "plenary", "serve", "--data", str(self.data), "--http", self.http, "--sip", self.sip,
-            "--rtp-ports", self.rtp_ports, "--media-threads", "1", *self.options,
+            "--rtp-ports", self.rtp_ports, "--webrtc-port", str(self.webrtc_port), "--media-threads", "1",
+            "--recording-rate", "8000", *self.options,
         ]  # fmt: skip
 
     async def start(self, log: IO[bytes] | None = None) -> None:
@@ -170,7 +154,14 @@ async def serving_in_here(data: Path) -> AsyncGenerator[tuple[RunningServer, Ser
     """The same in this process, where its parts can be looked into and broken."""
     where = Serving(data)
     settings = Settings(
-        http=where.http, sip=where.sip, data=data, rtp_ports=where.rtp_ports, media_threads=1, access_key=KEY
+        http=where.http,
+        sip=(where.sip,),
+        data=data,
+        rtp_ports=where.rtp_ports,
+        webrtc_port=where.webrtc_port,
+        media_threads=1,
+        recording_rate=8000,
+        access_key=KEY,
     )
     async with where.rest, running(Config.from_settings(settings)) as server:
         yield server, where

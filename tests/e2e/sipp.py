@@ -3,13 +3,16 @@
 import asyncio
 import re
 import shutil
-import socket
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from serving import free_port, is_bound, until
+from serving import until
+
+from ports import free_port, free_ports, is_bound
 
 RUN_S = 15
+MEDIA_PORTS = 4
+"""sipp takes RTP and RTCP of audio, and of video whether there is any or not."""
 
 SDP = """v=0
 o=user1 53655765 2353687637 IN IP4 127.0.0.1
@@ -125,14 +128,14 @@ def scenario(name: str, *steps: Steps) -> str:
 
 async def call(folder: Path, name: str, server: str, user: str, *steps: Steps) -> None:
     """Calls `user` at `server`. Raises AssertionError with what sipp says, if anything is not as in the steps."""
-    await _run(folder, name, scenario(name, *steps), free_port(socket.SOCK_DGRAM), server, "-s", user)
+    await _run(folder, name, scenario(name, *steps), free_port(), server, "-s", user)
 
 
 class Called:
     """A phone that is called: `async with Called(...) as phone`, then have somebody call `phone.address`."""
 
     def __init__(self, folder: Path, name: str, *steps: Steps) -> None:
-        self._port = free_port(socket.SOCK_DGRAM)
+        self._port = free_port()
         self._name, self._folder = name, folder
         self._scenario = scenario(name, *steps)
         self.address = f"uas@127.0.0.1:{self._port}"
@@ -156,7 +159,7 @@ async def _run(folder: Path, name: str, text: str, port: int, *options: str) -> 
     errors, messages = file.with_suffix(".errors"), file.with_suffix(".messages")
     process = await asyncio.create_subprocess_exec(
         "sipp", *options, "-sf", file.name, "-i", "127.0.0.1", "-p", str(port),
-        "-mp", str(free_port(socket.SOCK_DGRAM)), "-m", "1", "-nostdin", "-timeout", f"{RUN_S}s", "-timeout_error",
+        "-mp", str(free_ports(MEDIA_PORTS)), "-m", "1", "-nostdin", "-timeout", f"{RUN_S}s", "-timeout_error",
         "-trace_err", "-error_file", errors.name, "-trace_msg", "-message_file", messages.name,
         cwd=folder, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip

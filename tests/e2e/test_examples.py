@@ -6,6 +6,7 @@ import sys
 import wave
 from pathlib import Path
 
+import pytest
 from serving import serving, talk
 
 from plenary.testing.tones import level_dbfs
@@ -27,6 +28,30 @@ async def test_the_phone_of_the_command_line_calls_and_writes_down_what_it_hears
         assert level_dbfs(read_wav(tmp_path / "heard.wav")) > -45
         with wave.open(str(tmp_path / "heard.wav")) as heard:
             assert 1.5 < heard.getnframes() / 8000 < 3
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["sip:nothing@{sip}"], "refused: 404"),
+        (["sip:hello@127.0.0.1:9"], "nobody answers"),
+        (["sip:hello@{sip}", "--say", "{wav}"], "no WAV file of one channel, 8000 Hz, 16 bit; sox"),
+        (["sip:hello@{sip}", "--say", "missing.wav"], "missing.wav"),
+    ],
+)
+async def test_a_call_that_comes_to_nothing_is_told_in_a_sentence(tmp_path: Path, options: list[str], says: str):
+    with wave.open(str(tmp_path / "fast.wav"), "wb") as fast:
+        fast.setparams((1, 2, 16_000, 0, "NONE", ""))
+    async with serving(tmp_path / "data") as server:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, ROOT / "examples" / "call.py",
+            *(option.format(sip=server.sip, wav=tmp_path / "fast.wav") for option in options),
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        out, told = await process.communicate()
+    assert (process.returncode, out) == (1, b"")
+    assert says in told.decode()
+    assert told.count(b"\n") == 1
 
 
 async def test_the_test_in_the_guide_passes(tmp_path: Path):

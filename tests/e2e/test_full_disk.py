@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from disk import SmallDisk, mounted
 from hearing import hear_each_other, humming, into_room
-from serving import Serving, is_running, serving_in_here, until
+from serving import UNTIL_S, Serving, is_running, serving_in_here, until
 
 from plenary import server as server_module
 
@@ -104,5 +104,6 @@ async def test_requests_that_were_told_to_come_again_are_not_done_later(
         assert {answer["code"] for answer in said} == {"server_busy"}
         assert sum("Too much" in answer["detail"] for answer in said) == 1
         disk.free()
+        monkeypatch.setattr(server_module, "ASK_S", UNTIL_S)
         await server.create(name="5")
         assert {"5"} <= {one["name"] for one in (await server.get("/conferences"))["result"]} <= {"1", "5"}

@@ -12,9 +12,11 @@ from array import array
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from hearing import TONES, Listening, hear_each_other, hears, humming, into_room
-from serving import Serving, is_running, serving, until
+from serving import UNTIL_S, Serving, is_running, serving, serving_in_here, until
 
+from plenary.core.events import EngineLost
 from plenary.testing.tones import tones_in
 
 HUM_S = 0.7
@@ -23,6 +25,12 @@ DOWN_S = 0.5
 
 def numbered_without_gap(events: list[dict[str, Any]]) -> bool:
     return [event["number"] for event in events] == list(range(1, len(events) + 1))
+
+
+def told(server: Serving) -> list[dict[str, Any]]:
+    """What whoever runs the server can read in its log: one line of JSON each, without their times."""
+    lines = map(msgspec.json.decode, server.data.with_suffix(".log").read_text().splitlines())
+    return [{name: what for name, what in line.items() if name not in ("timestamp", "level")} for line in lines]
 
 
 async def recorded(server: Serving, recording: str) -> array:
@@ -103,6 +111,10 @@ async def test_nobody_hears_that_the_server_was_killed(tmp_path: Path):
         assert numbered_without_gap(events)
         kinds = [event["type"] for event in events]
         assert kinds.count("server_recovered") == 1
+        assert told(server) == [
+            {"event": "the calls of the server before this one are taken up", "calls": 5},
+            {"event": "the media engine of the server before this one goes on", "pid": server.engine_pid()},
+        ]
         reasons = sorted(event["data"]["reason"] for event in events if event["type"] == "conferencecall_leaved")
         assert reasons == ["hangup", "kicked"]
 
@@ -125,6 +137,11 @@ async def test_calls_come_back_after_the_engine_was_killed(tmp_path: Path):
             lambda: all(len(phone.heard().pcm) > before[phone] + 8000 for phone in phones), "both hear something again"
         )
         await hear_each_other(ann, bob)
+        ended, again, back = told(server)
+        assert ended == {"event": "the media engine has ended", "how": "signal 9 (SIGKILL)", "calls": 2}
+        assert (again["event"], again["pid"]) == ("the media engine was started again", server.engine_pid())
+        assert (back["brought_back"], back["lost"]) == (2, 0)
+        assert 0 < back["after_s"] < again["after_s"] + UNTIL_S
         assert sorted((await server.conference(room))["conferencecall_ids"]) == sorted(inside)
         await server.rest.delete(f"/conferences/{room}")
         assert await asyncio.gather(ann.ended, bob.ended) == ["bye", "bye"]
@@ -164,6 +181,16 @@ async def test_calls_come_back_after_both_were_killed(tmp_path: Path):
         events = await server.events(room)
         assert numbered_without_gap(events)
         assert "server_recovered" in [event["type"] for event in events]
+
+
+async def test_the_server_is_not_ready_before_its_calls_were_compared_with_the_engine(tmp_path: Path):
+    """The engine's welcome alone does not do: who holds his call in that moment would be refused."""
+    async with serving_in_here(tmp_path / "data") as (here, _):
+        server = here.server
+        assert server.trouble() == []
+        server.switch.handle(EngineLost(), server.now())
+        assert server.link.ready
+        assert server.trouble() == ["The media engine is not connected."]
 
 
 async def test_an_engine_without_a_server_ends_by_itself(tmp_path: Path):

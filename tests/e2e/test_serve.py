@@ -11,13 +11,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from serving import KEY, Serving, free_port, is_running, serving, talk, until
+from serving import KEY, POLL_S, UNTIL_S, Serving, is_running, serving, talk, until
 
 from plenary.cli import main
-from plenary.config import Settings
+from plenary.config import Settings, unknown_variables
 from plenary.testing.phone import Phone
+from ports import free_port, free_ports
 
-START_S = 15
+START_S = 40
 WITHOUT_OURS = {name: value for name, value in os.environ.items() if not name.startswith("PLENARY_")}
 COMMAND = [sys.executable, "-m", "plenary"]
 
@@ -58,8 +59,9 @@ def left_behind(data: Path) -> list[int]:
 class Started:
     """A server that is started by hand, with nothing but these arguments; `banner` is what it prints."""
 
-    def __init__(self, *arguments: str, env: dict[str, str] | None = None) -> None:
-        self._arguments, self._env = arguments, env or {}
+    def __init__(self, *arguments: str, env: dict[str, str] | None = None, is_known: bool = False) -> None:
+        """`is_known`: the data folder is one of a server before."""
+        self._arguments, self._env, self._is_known = arguments, env or {}, is_known
 
     async def __aenter__(self) -> "Started":
         self._process = await asyncio.create_subprocess_exec(
@@ -70,7 +72,8 @@ class Started:
         assert self._process.stderr is not None
         self.banner = ""
         async with asyncio.timeout(START_S):
-            while "-d '" not in self.banner or not self.banner.endswith("\n\n"):
+            last = "  Data " if self._is_known else "-d '"
+            while last not in self.banner or not self.banner.endswith("\n\n"):
                 line = await self._process.stdout.readline()
                 assert line, (await self._process.stderr.read()).decode()
                 self.banner += line.decode()
@@ -83,14 +86,19 @@ class Started:
         assert self._process.returncode == 0, self.error
 
 
+def rtp_ports() -> str:
+    first = free_ports(20)
+    return f"{first}-{first + 19}"
+
+
 def places() -> tuple[str, str]:
-    return f"127.0.0.1:{free_port(socket.SOCK_STREAM)}", f"127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
+    return f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
 
 
 async def test_the_first_start_prints_a_key_and_a_line_that_works(tmp_path: Path):
     """The curl line makes a conference that can be called at the SIP address beside it; later starts keep the key."""
     http, sip = places()
-    arguments = ("--http", http, "--sip", sip, "--data", str(tmp_path / "data"), "--rtp-ports", "39000-39019")
+    arguments = ("--http", http, "--sip", sip, "--data", str(tmp_path / "data"), "--rtp-ports", rtp_ports())
     async with Started(*arguments) as first:
         key = re.search(r"^ *Key +(\S+)", first.banner, re.MULTILINE)
         assert key is not None, first.banner
@@ -103,9 +111,11 @@ async def test_the_first_start_prints_a_key_and_a_line_that_works(tmp_path: Path
         async with Phone("ann") as ann:
             await ann.call(f"sip:hello@{sip}")
             await until(lambda: len(ann.heard().pcm) > 4000, "the greeting")
-    async with Started(*arguments) as again, httpx.AsyncClient() as rest:
+        assert "Firefox sends no sound to 127.0.0.1" in first.banner
+    async with Started(*arguments, is_known=True) as again, httpx.AsyncClient() as rest:
         assert key[1] not in again.banner
-        assert "YOUR_ACCESS_KEY" in again.banner
+        assert "is up again" in again.banner
+        assert "curl" not in again.banner, "who starts it again knows"
         listed = await rest.get(f"http://{http}/v1.0/conferences", headers={"Authorization": f"Bearer {key[1]}"})
         assert [one["name"] for one in listed.json()["result"]] == ["hello"]
     assert left_behind(tmp_path / "data") == []
@@ -116,7 +126,7 @@ async def test_settings_come_from_file_and_environment(tmp_path: Path):
     (http, sip), (other_http, _) = places(), places()
     file = tmp_path / "plenary.toml"
     file.write_text(
-        f'http = "{other_http}"\nsip = "{sip}"\nrtp_ports = "39020-39039"\ndata = "{tmp_path / "from-file"}"\n'
+        f'http = "{other_http}"\nsip = "{sip}"\nrtp_ports = "{rtp_ports()}"\ndata = "{tmp_path / "from-file"}"\n'
         'sip_users = ["ann:secret"]\n'
     )
     env = {"PLENARY_CONFIG": str(file), "PLENARY_HTTP": http, "PLENARY_ACCESS_KEY": KEY, "PLENARY_DATA": "/nowhere"}
@@ -140,7 +150,7 @@ async def test_help_lists_every_setting():
 def serve(folder: Path, *instead: str) -> list[str]:
     """Arguments that would do, but for those that are given."""
     http, sip = places()
-    given = {"--http": http, "--sip": sip, "--data": str(folder / "data")}
+    given = {"--http": http, "--sip": sip, "--rtp-ports": rtp_ports(), "--data": str(folder / "data")}
     given |= dict(zip(instead[::2], instead[1::2], strict=True))
     return ["serve", *(part for pair in given.items() for part in pair)]
 
@@ -162,6 +172,10 @@ async def test_what_keeps_it_from_starting_is_told_in_one_line(tmp_path: Path):
         cases: dict[str, tuple[list[str], str]] = {
             "HTTP port taken": (serve(tmp_path, "--http", other.http), "--http"),
             "SIP port taken": (serve(tmp_path, "--sip", other.sip), "another program is at"),
+            "second SIP port taken": (
+                [*serve(tmp_path, "--data", str(tmp_path / "second")), "--sip", other.sip],
+                f"another program is at {other.sip}",
+            ),
             "folder taken": (serve(tmp_path, "--data", str(other.data)), "in use by another server"),
             "folder is a file": (serve(tmp_path, "--data", str(tmp_path / "file")), str(tmp_path / "file")),
             "folder can't be made": (serve(tmp_path, "--data", "/proc/no/folder"), "/proc/no/folder"),
@@ -175,7 +189,7 @@ async def test_what_keeps_it_from_starting_is_told_in_one_line(tmp_path: Path):
 
         wrong = await asyncio.gather(*(judge(name, *case) for name, case in cases.items()))
         assert "".join(wrong) == ""
-        for folder in ("data", "damaged"):
+        for folder in ("data", "damaged", "second"):
             assert left_behind(tmp_path / folder) == []
         assert (await other.get("/conferences"))["result"] == [], "the one that was there goes on"
 
@@ -192,6 +206,13 @@ async def test_what_keeps_it_from_starting_is_told_in_one_line(tmp_path: Path):
         (("--sip-users", "ann"), "--sip-users"),
         (("--access-key", "x"), "--access-key"),
         (("--sip", "0.0.0.0:5070"), "--sip-users"),
+        (("--sip-srtp", "sometimes"), "--sip-srtp"),
+        (("--sip", "127.0.0.1:5070?srtp=sometimes"), "sometimes"),
+        (("--codecs", "opus,mp3"), "--codecs"),
+        (("--codecs", "opus,Opus"), "--codecs"),
+        (("--webrtc-port", "80"), "--webrtc-port"),
+        (("--recording-rate", "44100"), "--recording-rate"),
+        (("--http-key", "{folder}/key.pem"), "--http-cert"),
         (("--colour", "blue"), "--colour"),
         (("--config", "{folder}/none.toml"), "none.toml"),
         (("--config", "{folder}/bad.toml"), "bad.toml"),
@@ -216,6 +237,41 @@ def test_a_setting_that_can_not_be_used(
     assert isinstance(ended.value.code, int)
     assert wrong_with(ended.value.code, out, error, names) == ""
     assert not (tmp_path / "data").exists()
+
+
+async def test_the_port_that_is_offered_instead_is_free_and_not_another_of_ours(tmp_path: Path):
+    """The next is a second place for phones, the one after it is taken by a stranger."""
+    first = free_ports(4)
+    with socket.socket(type=socket.SOCK_DGRAM) as taken, socket.socket(type=socket.SOCK_DGRAM) as stranger:
+        taken.bind(("127.0.0.1", first))
+        stranger.bind(("127.0.0.1", first + 2))
+        arguments = [*serve(tmp_path, "--sip", f"127.0.0.1:{first}"), "--sip", f"127.0.0.1:{first + 1}"]
+        ended = await run(*arguments)
+    assert f"take another port: --sip 127.0.0.1:{first + 3}." in ended.error
+
+
+def test_a_variable_that_is_no_setting_is_told_with_the_one_that_was_meant():
+    """But a platform that sets some of its own keeps nobody from starting."""
+    given = ["PLENARY_HTTP", "PLENARY_CONFIG", "PLENARY_RTP_PROTS", "PLENARY_SERVICE_HOST", "PATH"]
+    assert unknown_variables(given) == [
+        "There is no setting PLENARY_RTP_PROTS; did you mean PLENARY_RTP_PORTS?",
+        "There is no setting PLENARY_SERVICE_HOST; `plenary serve --help` lists them.",
+    ]
+
+
+async def test_customers_and_keys_are_made_and_taken_while_the_server_runs(tmp_path: Path):
+    """A new key is good at once; one that was taken is good for as long as it is remembered."""
+    async with serving(tmp_path / "data") as server:
+        data = ("--data", str(server.data))
+        key = re.search(r"^access key +(\S+)", (await run("customer", "add", "ann", *data)).out, re.MULTILINE)
+        assert key is not None
+        ann = {"Authorization": f"Bearer {key[1]}"}
+        assert (await server.rest.get("/conferences", headers=ann)).status_code == 200
+        assert "1 key   ann" in (await run("customer", "list", *data)).out
+        assert (await run("customer", "revoke", "ann", *data)).status == 0
+        async with asyncio.timeout(UNTIL_S):
+            while (await server.rest.get("/conferences", headers=ann)).status_code != 401:
+                await asyncio.sleep(POLL_S)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -1,48 +1,14 @@
 """What the server relies on, of the fake engine and of the native one: the same tests for both, over the socket."""
 
 import asyncio
-import contextlib
-import socket as sockets
-from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import msgspec
 import pytest
-from engines import Engine, offer
+from engines import Engine, media_port, offer, open_leg, talking
 
 from plenary.media import messages as wire
-from plenary.testing import tone
 from plenary.testing.engine import EngineClient, engine_client
-from plenary.testing.g711 import encode
-from plenary.testing.rtp import FRAME_S, RtpSender
-
-
-async def open_leg(client: EngineClient, leg: str, sdp: str | None = None) -> wire.LegAnswered:
-    client.send(wire.OpenLeg(leg=leg, sdp=sdp or offer()))
-    return await client.expect(wire.LegAnswered, leg=leg)
-
-
-@contextlib.asynccontextmanager
-async def talking(client: EngineClient, leg: str) -> AsyncGenerator[None]:
-    """Opens a leg whose peer says a tone while the block runs. The fake engine hears nothing, and needs nothing."""
-    with sockets.socket(sockets.AF_INET, sockets.SOCK_DGRAM) as rtp:
-        rtp.bind(("127.0.0.1", 0))
-        answered = await open_leg(client, leg, offer(rtp.getsockname()[1]))
-        talker = asyncio.create_task(talk(rtp, int(media_port(answered.sdp))))
-        try:
-            yield
-        finally:
-            talker.cancel()
-            await asyncio.wait([talker])
-
-
-async def talk(rtp: sockets.socket, port: int) -> None:
-    sender, payload = RtpSender(ssrc=1), encode("PCMU", tone(400, FRAME_S))
-    while True:
-        with contextlib.suppress(OSError):  # nobody listens where the fake engine says that it does
-            rtp.sendto(sender.packet(0, payload), ("127.0.0.1", port))
-        sender.advance()
-        await asyncio.sleep(FRAME_S)
 
 
 async def test_a_new_engine_welcomes_with_an_empty_snapshot_and_no_events(engine: Engine, tmp_path: Path):
@@ -129,10 +95,6 @@ async def test_a_new_offer_of_the_peer_holds_and_resumes(engine: Engine, tmp_pat
             again = await client.expect(wire.LegAnswered, leg="ann")
             assert again.direction == ours
             assert media_port(again.sdp) == media_port(first.sdp)
-
-
-def media_port(sdp: str) -> str:
-    return next(line.split()[1] for line in sdp.splitlines() if line.startswith("m=audio"))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from plenary.core import commands, events
 from plenary.media import messages as wire
-from plenary.media.client import NOWHERE, EngineLink, Position
+from plenary.media.client import KEYS_MAX, NOWHERE, EngineLink, LegSettings, Position
 from plenary.media.errors import FrameTooLarge, MalformedFrame, PromptTooLong, WrongVersion
 from plenary.media.fake import FakeEngine
 
@@ -101,6 +101,18 @@ def test_commands_of_the_core_become_events_of_the_core():
     assert pair.do(commands.CloseLeg(call="ann")) == [events.LegClosed(call="ann")]
 
 
+def test_each_leg_is_made_as_the_server_says_of_its_call():
+    """One of a listener that takes encrypted calls only."""
+    pair = Pair()
+    strict = LegSettings(srtp="required")
+    pair.link = EngineLink(lambda *_: "", settings_of={"strict": strict, "lax": LegSettings()}.__getitem__)
+    pair.connect()
+    answered, refused = pair.do(*(commands.OpenLeg(call=call, sdp=offer()) for call in ("lax", "strict")))
+    assert isinstance(answered, events.LegAnswered)
+    assert isinstance(refused, events.LegRefused)
+    assert (refused.call, refused.reason) == ("strict", "encryption_required")
+
+
 def test_commands_that_are_not_the_engines_business_do_not_reach_it():
     pair = connected()
     assert pair.do(commands.RingCall(call="ann"), commands.HangUp(call="ann")) == []
@@ -186,23 +198,97 @@ def test_a_restarted_engine_says_so_and_its_numbers_begin_anew():
 def test_commands_for_an_engine_that_is_away_are_dropped_and_counted():
     pair = Pair()
     pair.link.perform([commands.OpenRoom(conference="hall"), commands.RingCall(call="ann")])
-    pair.link.load_prompt("hello", SECOND_OF_SILENCE)
+    pair.link.load_prompt("hello", SECOND_OF_SILENCE, 8000)
     assert pair.link.dropped_commands == 2
     pair.connect()
     assert pair.engine.rooms() == set()
+
+
+def with_keys() -> Pair:
+    """The handshake of ann's phone is through, of which the core hears nothing."""
+    pair = connected()
+    pair.do(commands.OpenLeg(call="ann", sdp=offer()))
+    pair.engine.shake_hands("ann", "secret")
+    assert pair.exchange() == []
+    return pair
+
+
+def reopened(pair: Pair) -> str | None:
+    """The keys that the next engine gets."""
+    pair.engine.crash()
+    pair.lose_connection()
+    pair.connect()
+    pair.do(commands.OpenLeg(call="ann", sdp=None, like=offer()))
+    return pair.engine.keys("ann")
+
+
+def test_keys_of_a_handshake_are_given_to_the_next_engine_and_the_one_after_it():
+    pair = with_keys()
+    assert reopened(pair) == reopened(pair) == "secret"
+
+
+def test_a_new_server_learns_the_keys_of_handshakes_from_the_engine():
+    pair = with_keys()
+    pair.lose_connection()
+    pair.new_server(pair.link.position)
+    pair.connect()
+    assert reopened(pair) == "secret"
+
+
+def test_keys_are_known_to_the_server_still_if_the_engine_knows_nothing_of_the_leg_yet():
+    """The link breaks before the next engine is told of it."""
+    pair = with_keys()
+    pair.engine.crash()
+    pair.lose_connection()
+    pair.connect()
+    pair.lose_connection()
+    pair.connect()
+    pair.do(commands.OpenLeg(call="ann", sdp=None, like=offer()))
+    assert pair.engine.keys("ann") == "secret"
+
+
+def test_keys_outlive_a_leg_that_the_engine_ends_of_itself():
+    """When it is shut down, or a bug of ours shows: then the leg is opened anew."""
+    pair = with_keys()
+    closed = wire.LegClosed(seq=pair.link.position.seq + 1, leg="ann", stats=wire.LegStats(leg="ann", room=None))
+    pair.link.receive(wire.frame([closed]))
+    assert reopened(pair) == "secret"
+
+
+def test_keys_are_forgotten_with_their_call():
+    pair = with_keys()
+    pair.do(commands.CloseLeg(call="ann"))
+    assert reopened(pair) is None
+
+
+def test_who_makes_the_offer_makes_new_keys():
+    pair = with_keys()
+    pair.engine.crash()
+    pair.lose_connection()
+    pair.connect()
+    pair.do(commands.OpenLeg(call="ann", sdp=offer()))
+    assert pair.engine.keys("ann") is None
+
+
+def test_no_more_keys_are_kept_than_an_engine_has_legs():
+    pair = with_keys()
+    first = pair.link.position.seq + 1
+    others = [wire.LegKeyed(seq=first + number, leg=f"leg {number}", keys="x") for number in range(KEYS_MAX)]
+    pair.link.receive(wire.frame(others))
+    assert reopened(pair) is None
 
 
 def test_a_prompt_is_loaded_once_and_again_after_a_restart():
     pair = Pair()
     pair.connect()
     pair.do(commands.OpenLeg(call="ann", sdp=offer()))
-    pair.link.load_prompt("hello", SECOND_OF_SILENCE)
+    pair.link.load_prompt("hello", SECOND_OF_SILENCE, 8000)
     once = len(pair.link.to_send())
     assert once > len(SECOND_OF_SILENCE)
-    pair.link.load_prompt("hello", SECOND_OF_SILENCE)
+    pair.link.load_prompt("hello", SECOND_OF_SILENCE, 8000)
     assert pair.link.to_send() == b""
     pair.link._prompts.clear()
-    pair.link.load_prompt("hello", SECOND_OF_SILENCE)
+    pair.link.load_prompt("hello", SECOND_OF_SILENCE, 8000)
     pair.do(commands.Play(call="ann", play="1", prompt="hello"), commands.Play(call="ann", play="2", prompt="hello"))
     assert pair.wait(1.0) == [events.PlayEnded(call="ann", play="1", reason="finished")]
     assert pair.link.holds("hello")
@@ -220,8 +306,8 @@ def test_an_unknown_prompt_ends_its_play_at_once():
 
 
 def test_a_prompt_that_does_not_fit_into_a_frame_is_refused():
-    with pytest.raises(PromptTooLong, match="524 s"):
-        connected().link.load_prompt("epic", bytes(wire.FRAME_BYTES_MAX))
+    with pytest.raises(PromptTooLong, match="1048 s"):
+        connected().link.load_prompt("epic", bytes(wire.FRAME_BYTES_MAX), 8000)
 
 
 def test_stats_refusals_and_final_counts_are_reports():
@@ -249,8 +335,8 @@ def test_the_nth_command_can_be_made_to_fail(command: commands.Command, event: t
 def test_an_engine_of_another_version_is_refused():
     link = EngineLink(lambda recording, part: f"{recording}-{part}")
     link.connected()
-    with pytest.raises(WrongVersion, match="version 2"):
-        link.receive(wire.frame([wire.Welcome(version=2, engine="x", snapshot=wire.Snapshot(), last_seq=0)]))
+    with pytest.raises(WrongVersion, match="version 3"):
+        link.receive(wire.frame([wire.Welcome(version=3, engine="x", snapshot=wire.Snapshot(), last_seq=0)]))
 
 
 @given(st.binary(max_size=64), st.booleans())

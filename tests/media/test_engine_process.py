@@ -18,7 +18,8 @@ from plenary.testing.engine import has_native_engine
 SERVE = """
 import asyncio, sys, uuid
 from pathlib import Path
-from plenary.media.fake import FakeEngine, serve
+from plenary.media.fake import FakeEngine
+from plenary.media.fake_socket import serve
 
 async def main():
     engine = FakeEngine(uuid.uuid4().hex, orphan_timeout_s=5)
@@ -60,6 +61,7 @@ async def test_an_engine_that_is_killed_is_started_again(tmp_path: Path):
         assert first is not None
         os.kill(first, signal.SIGKILL)
         assert await changes.get() is None
+        assert engine.ended == "signal 9 (SIGKILL)"
         second = await changes.get()
         assert second not in (None, first)
     await engine.stop()
@@ -99,6 +101,7 @@ async def test_an_engine_that_never_lives_is_given_up_with_its_last_words(
     engine.command = lambda socket, settings: ["/bin/sh", "-c", "echo no such luck >&2; exit 1"]  # noqa: ARG005
     with pytest.raises(EngineFailed, match="no such luck"):
         await engine.run()
+    assert engine.ended == "status 1"
 
 
 @pytest.mark.skipif(not has_native_engine(), reason="the native engine is not built")

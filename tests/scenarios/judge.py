@@ -20,6 +20,7 @@ from plenary.sip.config import PATIENCE
 from plenary.store.store import Saved
 
 if TYPE_CHECKING:
+    from .pages import Tab
     from .phones import PhoneCall
     from .simulation import Simulation
 
@@ -198,6 +199,10 @@ class Judge:
         assert row is not None, "a caller who is told 200 is in the rows"
         assert row.status not in ("dialing", "ringing"), row
 
+    def told_201(self, tab: Tab) -> None:
+        assert tab.row is not None, "a page that is told 201 is in the rows"
+        assert tab.row.status not in ("dialing", "ringing"), tab.row
+
     def leg_opened(self, leg: str, *, healthy: bool) -> None:
         assert not healthy, f"the healthy leg {leg} is opened once more"
 
@@ -246,6 +251,11 @@ class Judge:
                     assert row.status == "progressing", f"{call.user} is up, the server says {row}"
                     assert row.id in fake.legs(), f"{call.user} has no leg: {row}"
                     assert row.on_hold == call.held
+        for tab in sim.tabs.values():
+            if tab.up and not tab.over and tab.row is not None and tab.row.status != "hangup":
+                assert tab.row.id in fake.legs(), f"{tab.name} has no leg: {tab.row}"
+                assert not tab.row.media_lost, f"{tab.name} was not called back: {tab.row}"
+                assert fake.muted(tab.row.id) == (tab.row.mute_direction == "in")
         for recording in [row for row in self.live.values() if isinstance(row, Recording)]:
             assert recording.id in fake.recordings(), f"{recording} is not being recorded"
         assert fake.recordings() <= set(self.live)
@@ -269,6 +279,8 @@ class Judge:
         assert server.switch.live_calls == server.switch.live_conferences == server.switch.live_recordings == 0
         for phone in sim.phones:
             assert not phone.calls, f"stranded: {[call.user for call in phone.calls.values()]}"
+        left = [tab.name for tab in sim.tabs.values() if not tab.over]
+        assert not left, f"pages that do not know that it is over: {left}"
         assert self.open_asks == 0, "every request gets a reply, or the server died with it"
         saved = server.store.load()
         assert not saved.rows

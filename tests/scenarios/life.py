@@ -19,6 +19,7 @@ from plenary.core.resources import (
 )
 from plenary.store.views import Page
 
+from .pages import Tab
 from .phones import Manner, Phone, PhoneCall
 from .server_host import Crash
 from .simulation import Simulation
@@ -36,6 +37,49 @@ QUIET_S = 64 * 0.5 + 60.0
 """After that, nothing may be left."""
 
 
+class Browsers:
+    """People in front of pages. They draw from a stream of their own, and disturb nobody else's."""
+
+    def __init__(self, life: Life) -> None:
+        self._life = life
+        self._sim = life.sim
+        self._random = life.sim.stream("browsers")
+        self._tabs: list[Tab] = []
+        for _ in range(life.sim.swarm.pages):
+            self._in_a_while()
+
+    def _in_a_while(self) -> None:
+        wait_s = self._random.expovariate(1 / self._sim.swarm.pages_every_s)
+        self._sim.agenda.at(self._sim.clock.now + wait_s, self._somebody_does_something)
+
+    def _somebody_does_something(self) -> None:
+        if self._life.over:
+            return
+        self._in_a_while()
+        here = [tab for tab in self._tabs if not tab.over]
+        rooms = [row for row in self._sim.judge.live.values() if isinstance(row, Conference)]
+        if rooms and (not here or (len(here) < 2 * self._sim.swarm.pages and self._random.random() < 0.4)):
+            tab = self._sim.tab(f"tab{len(self._tabs)}")
+            self._tabs.append(tab)
+            tab.join(self._random.choice(rooms).id)
+        elif here:
+            tab = self._random.choice(here)
+            deed = self._random.choice(["reload", "network", "leave", "vanish", "mute", "keys"])
+            match deed:
+                case "reload":
+                    tab.reload()
+                case "network":
+                    tab.change_network()
+                case "leave":
+                    tab.leave()
+                case "vanish":
+                    tab.vanish()
+                case "mute":
+                    tab.mute(self._random.random() < 0.5)
+                case _:
+                    tab.press(self._random.choice(["1", "42#"]))
+
+
 class Life:
     """Everything that happens by itself. `run` lets it happen; `end` puts an end to all of it."""
 
@@ -49,6 +93,7 @@ class Life:
             phone.manner = self._manner
             self._again_and_again(swarm.calls_every_s, lambda phone=phone: self._call(phone))
         self._again_and_again(swarm.asks_every_s, self._ask)
+        self._browsers = Browsers(self)
         self._again_and_again(swarm.server_crash_every_s, self._crash_server)
         self._again_and_again(swarm.engine_crash_every_s, sim.engine.crash)
         self._again_and_again(swarm.link_breaks_every_s, sim.engine.break_link)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from plenary.sip import events as sip
-from plenary.sip.config import Datagram, EndpointConfig
+from plenary.sip.config import Datagram, EndpointConfig, Listener
 from plenary.sip.endpoint import Endpoint
 from plenary.testing.sdp import Media
 
@@ -134,7 +134,7 @@ class Phone:
         self.there = True
         tokens = self._sim.stream(f"tokens of {self.name} after {len(self.ever)}")
         self._endpoint = Endpoint(
-            EndpointConfig(host=self.address[0], port=self.address[1], server_name=self.name),
+            EndpointConfig(listeners=(Listener(*self.address),), server_name=self.name),
             lambda: f"{tokens.getrandbits(64):016x}",
             self.name.encode(),
         )

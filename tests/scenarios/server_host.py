@@ -19,10 +19,11 @@ from plenary.core.switch import Switch, SwitchSettings
 from plenary.media.client import EngineLink, Position
 from plenary.node import Arrived, Input, Node, PromptMade, Turn
 from plenary.server import BATCH_MAX, COMMIT_RETRY_S, INBOX_MAX, STATISTICS_S
-from plenary.sip.config import Datagram, EndpointConfig
+from plenary.sip.config import Datagram, EndpointConfig, Listener
 from plenary.sip.endpoint import Endpoint
 from plenary.store.errors import DiskFull
 from plenary.store.store import EnginePosition, Store
+from plenary.web.door import Answer, WebDoor, web_calls
 
 if TYPE_CHECKING:
     from .simulation import Simulation
@@ -32,8 +33,8 @@ CUSTOMER = "c0000000-0000-4000-8000-000000000000"
 SECRET = b"a secret of 32 bytes, as it were"
 BYTES_PER_MS = 16
 
-Told = Callable[[Resource | list[Resource] | Refusal | None], None]
-"""Gets the reply to a request; None if the server died with it."""
+Told = Callable[[Resource | list[Resource] | Answer | Refusal | None], None]
+"""Gets the reply to a request, or our SDP for a page; None if the server died with it."""
 
 
 class Crash(StrEnum):
@@ -89,13 +90,14 @@ class ServerHost:
         self.switch.load(saved.rows, saved.numbers)
         position = Position(saved.engine.engine, saved.engine.acked) if saved.engine else Position("", 0)
         self.link = EngineLink(recording_path=lambda recording, part: f"{recording}/{part}.wav", position=position)
-        self.endpoint = Endpoint(EndpointConfig(host=ADDRESS[0], port=ADDRESS[1]), self._ids, SECRET)
+        self.endpoint = Endpoint(EndpointConfig(listeners=(Listener(*ADDRESS),)), self._ids, SECRET)
         self.endpoint.restore(saved.dialogs, now)
         engine = self._sim.engine
         self.node = Node(
             self.switch,
             self.endpoint,
             self.link,
+            WebDoor(web_calls(saved.rows)),
             self.store.find,
             lambda recording: engine.fake.recorded_ms(recording, self._sim.clock.now),
         )
@@ -131,7 +133,7 @@ class ServerHost:
 
     def receive(self, data: bytes, source: tuple[str, int], now: float) -> None:  # noqa: ARG002
         if self.up and len(self._inbox) < INBOX_MAX:
-            self._put(Arrived(data, source))
+            self._put(Arrived(data, source, ADDRESS))
 
     def ask(self, kind: type[events.Request], told: Told, **fields: object) -> None:
         """A request of the API; `told` is called once, with what came of it."""
@@ -238,6 +240,8 @@ class ServerHost:
             return
         for reply in turn.replies:
             self._asks.pop(reply.ask)(reply.result)
+        for answer in turn.answers:
+            self._asks.pop(answer.ask)(answer)
         for wanted in turn.prepare:
             self._prepare(wanted)
         self._preparing.difference_update(turn.drop)
@@ -258,7 +262,7 @@ class ServerHost:
         text = wanted.text or wanted.url or ""
         duration_ms = 500 + 40 * len(text)
         made: Input = PromptMade(
-            wanted.request, f"prompt of {text[:50]}", bytes(duration_ms * BYTES_PER_MS), duration_ms
+            wanted.request, f"prompt of {text[:50]}", bytes(duration_ms * BYTES_PER_MS), 8000, duration_ms
         )
         if fails:
             made = events.PromptFailed(request=wanted.request, reason="no voice today")

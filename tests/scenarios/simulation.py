@@ -19,10 +19,12 @@ from plenary.core.resources import Call, Resource
 from plenary.core.switch import SwitchSettings
 from plenary.testing.clock import Clock
 from plenary.testing.network import Network
+from plenary.web.door import Answer
 
 from .agenda import Agenda
 from .engine_host import EngineHost
 from .judge import Judge
+from .pages import Tab
 from .phones import Phone, PhoneCall
 from .server_host import ADDRESS, CUSTOMER, ServerHost
 from .swarm import Swarm
@@ -45,6 +47,8 @@ class Simulation:
         self.story: list[str] = []
         self.by_user: dict[str, PhoneCall] = {}
         self.phones: list[Phone] = []
+        self.tabs: dict[str, Tab] = {}
+        """Pages in browsers, by the token that each has."""
         self.clock = Clock(START)
         self.agenda = Agenda()
         self.judge = Judge(self)
@@ -96,7 +100,7 @@ class Simulation:
         shown = " ".join(f"{value}"[:36] for value in fields.values())
         self.note("user", f"{kind.__name__} {shown}")
 
-        def answered(result: Resource | list[Resource] | Refusal | None) -> None:
+        def answered(result: Resource | list[Resource] | Answer | Refusal | None) -> None:
             self.judge.open_asks -= 1
             if result is None or isinstance(result, Refusal):
                 self.note("user", f"{kind.__name__}: {'no reply' if result is None else result.code}")
@@ -118,6 +122,9 @@ class Simulation:
         self.phones.append(phone)
         return phone
 
+    def tab(self, name: str) -> Tab:
+        return Tab(self, name)
+
     def know(self, row: Call) -> None:
         """The server has a row for a phone's call."""
         end = row.source if row.direction == "incoming" else row.destination
@@ -138,8 +145,9 @@ class Simulation:
 
     def is_heard(self, leg: str) -> bool:
         """Whether a phone sends sound to this leg."""
-        call = self.by_user.get(self._users.get(leg, ""))
-        return call is not None and call.up
+        user = self._users.get(leg, "")
+        peer = self.by_user.get(user) or self.tabs.get(user)
+        return peer is not None and peer.up
 
     def is_on_hold(self, leg: str) -> bool:
         row = self.judge.rows.get(leg)

@@ -39,6 +39,10 @@ class Swarm:
     engine_delay_s: float = 0.001
     """A message between server and engine takes up to this long."""
     statistics: bool = False
+    pages: int = 0
+    """Browsers that are in and out."""
+    pages_every_s: float = 20.0
+    """Mean time until somebody in front of a page does something."""
 
 
 def drawn(seed: int) -> Swarm:
@@ -74,4 +78,6 @@ def drawn(seed: int) -> Swarm:
         commit_s=sometimes(0.5, 0.01, 0.3),
         engine_delay_s=random.choice([0.001, 0.001, 0.02, 0.5, 3.0, 8.0]),
         statistics=random.random() < 0.15,
+        pages=random.choice([0, 2, 5]),
+        pages_every_s=random.choice([2.0, 10.0, 30.0]),
     )

@@ -9,7 +9,7 @@ import itertools
 import random
 from collections.abc import Callable
 
-from plenary.sip.config import Datagram, EndpointConfig
+from plenary.sip.config import Datagram, EndpointConfig, Listener
 from plenary.sip.endpoint import Endpoint
 from plenary.sip.events import SipEvent
 from plenary.sip.parser import parse
@@ -23,7 +23,7 @@ class Node:
     def __init__(self, name: str, address: tuple[str, int], *, decide: Callable | None = None, **settings) -> None:
         self.name = name
         self.address = address
-        self.config = EndpointConfig(host=address[0], port=address[1], **settings)
+        self.config = EndpointConfig(listeners=(Listener(*address),), **settings)
         self.decide = decide
         self.events: list[SipEvent] = []
         self.saved: dict[str, bytes] = {}

@@ -2,9 +2,10 @@
 
 import itertools
 
+import msgspec
 from link import SECRET
 
-from plenary.sip.config import Datagram, EndpointConfig
+from plenary.sip.config import Datagram, EndpointConfig, Listener
 from plenary.sip.endpoint import Endpoint
 from plenary.sip.events import Answered, Invited
 from plenary.sip.message import Message, Request, Response
@@ -18,26 +19,30 @@ PHONE = ("192.0.2.7", 5060)
 class Bench:
     """An endpoint at 10.0.0.2:5060 and a clock. `received` and what `at` returns is what the endpoint sent."""
 
-    def __init__(self, **settings) -> None:
+    def __init__(self, *, listeners: tuple[Listener, ...] = (Listener("10.0.0.2"),), **settings) -> None:
         numbers = itertools.count(1)
         self._ids = lambda: f"id{next(numbers)}"
-        self.config = EndpointConfig(host="10.0.0.2", port=5060, **settings)
+        self.config = EndpointConfig(listeners=listeners, **settings)
         self.endpoint = Endpoint(self.config, self._ids, SECRET)
         self.now = 0.0
         self.events: list = []
         self.saved: dict[str, bytes] = {}
         self.destinations: list[tuple[str, int]] = []
+        self.left_by: list[tuple[str, int]] = []
         self._branches = itertools.count(1)
 
     # The endpoint
 
-    def take(self, data: str | bytes | Message, source: tuple[str, int] = PHONE) -> list[Message]:
-        """Gives a datagram to the endpoint; returns the messages that it sends at once."""
+    def take(
+        self, data: str | bytes | Message, source: tuple[str, int] = PHONE, local: tuple[str, int] | None = None
+    ) -> list[Message]:
+        """Gives a datagram to the endpoint, by its first listener or that of `local`; returns the messages that it
+        sends at once."""
         if isinstance(data, Message):
             data = data.encode()
         if isinstance(data, str):
             data = data.encode("utf-8", "surrogateescape")
-        self.endpoint.receive(data, source, self.now)
+        self.endpoint.receive(data, source, self.now, local)
         return self.drain()
 
     def throw(self, data: bytes, source: tuple[str, int] = PHONE) -> list[int]:
@@ -64,6 +69,8 @@ class Bench:
                 self.saved[handle] = data
         datagrams = self.endpoint.datagrams()
         self.destinations = [datagram.destination for datagram in datagrams]
+        self.left_by = [datagram.local for datagram in datagrams]
+        assert {*self.left_by} <= {listener.address for listener in self.config.listeners}
         return datagrams
 
     def until(self, when: float) -> list[tuple[float, Message]]:
@@ -81,10 +88,11 @@ class Bench:
         getattr(self.endpoint, verb)(*args, self.now)
         return self.drain()
 
-    def restart(self) -> list[Message]:
+    def restart(self, **changes) -> list[Message]:
         """Puts a new endpoint, restored from what was saved, in place of this one."""
+        self.config = msgspec.structs.replace(self.config, **changes)
         self.endpoint = Endpoint(self.config, self._ids, SECRET)
-        self.endpoint.restore(self.saved.items(), self.now)
+        self.homeless = self.endpoint.restore(self.saved.items(), self.now)
         return self.drain()
 
     def told(self, kind: type):
@@ -148,12 +156,12 @@ class Bench:
         self.take(self.invite())
         return self.told(Invited).call
 
-    def established(self, **how) -> tuple[str, Response]:
+    def established(self, local: tuple[str, int] | None = None, **how) -> tuple[str, Response]:
         """The handle of a call that the phone has made and that was answered, and the 200."""
-        self.take(self.invite(**how))
+        self.take(self.invite(**how), local=local)
         call = self.told(Invited).call
         (ok,) = self.do("answer", call, SDP)
-        self.take(self.within("ACK", ok, 1))
+        self.take(self.within("ACK", ok, 1), local=local)
         return call, ok
 
     def reply(self, request: Request, status: int, *, tag: str | None = "b1", body: str = "", **how) -> Response:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from phone import OTHER_SDP, SDP, Bench
 
+from plenary.sip.config import Listener
 from plenary.sip.errors import WrongState
 from plenary.sip.events import Invited, Offered
 
@@ -38,6 +39,7 @@ TARGETS = (
 )
 ROUTES = ("<sip:10.9.0.1;lr>", "<sip:10.9.0.1>", "<tel:1>", "<sip:a>, <sip:b;lr>", '"x" <sip:c;lr>;p="q"')
 MUTATIONS = 3
+LISTENERS = (Listener("10.0.0.2", 5060), Listener("10.0.0.2", 5062))
 
 
 def act(bench: Bench, draw: random.Random, heard: list) -> None:
@@ -101,7 +103,8 @@ def throw(bench: Bench, draw: random.Random, data: bytes, heard: list) -> None:
                 [b"", b"\x00", b"\xff", b'"', b"<", b";", b",", b"%", b"\r\n"]
             )
         data = bytes(mutable)
-    bench.endpoint.receive(data, ("192.0.2.7", draw.choice([5060, 40000])), bench.now)
+    local = draw.choice(bench.config.listeners).address
+    bench.endpoint.receive(data, ("192.0.2.7", draw.choice([5060, 40000])), bench.now, local)
     for datagram in bench.collect():
         if not datagram.data.startswith(b"SIP/2.0 4"):  # a refusal may repeat what is malformed
             heard.append(bench.parsed(datagram))
@@ -110,16 +113,17 @@ def throw(bench: Bench, draw: random.Random, data: bytes, heard: list) -> None:
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**32), anonymous=st.booleans())
 def test_nothing_that_a_peer_sends_raises_or_stays(seed, anonymous):
-    """Two calls of ours and any number of theirs, 60 acts, one restart; then everyone hangs up and time passes."""
+    """Two calls of ours and any number of theirs, by two listeners, 60 acts, one restart, sometimes with one listener
+    less; then everyone hangs up and time passes."""
     draw = random.Random(seed)
-    bench = Bench(anonymous=anonymous or seed % 3 == 0)
+    bench = Bench(listeners=LISTENERS, anonymous=anonymous or seed % 3 == 0)
     heard = [bench.outgoing(call="c1"), bench.outgoing(sdp=None, call="c2")]
     if bench.config.anonymous:
         heard.append(bench.established(call_id="call-2")[1])
     for number in range(60):
         act(bench, draw, heard)
         if number == 40:
-            heard += bench.restart()
+            heard += bench.restart(listeners=LISTENERS[: draw.randint(1, 2)])
     for call in {event.call for event in bench.events if isinstance(event, Invited | Offered)} | {"c1", "c2"}:
         try:
             bench.do("hang_up", call)

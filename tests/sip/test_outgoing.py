@@ -4,7 +4,7 @@ import pytest
 from changed import with_fields
 from phone import OTHER_SDP, PHONE, SDP, Bench, shown, timed
 
-from plenary.sip.config import Credentials
+from plenary.sip.config import Credentials, Listener
 from plenary.sip.digest import Challenger
 from plenary.sip.errors import WrongState
 from plenary.sip.events import Answered, Ended, Progressed, Refused, Ringing
@@ -32,7 +32,7 @@ def test_a_whole_call():
 
 def test_an_invite_has_all_that_it_must_have():
     """RFC 3261 section 8.1.1."""
-    bench = Bench(public_host="pbx.example.com")
+    bench = Bench(listeners=(Listener("10.0.0.2", public_host="pbx.example.com"),))
     bench.endpoint.invite("c1", "sip:bob@192.0.2.7;x=1?subject=hi", SDP, "Röom", 0.0, "sip:4711@example.com")
     (invite,) = bench.drain()
     assert invite.uri_text == "sip:bob@192.0.2.7;x=1"

@@ -3,10 +3,11 @@
 import asyncio
 
 import pytest
+import uvloop
 from phone import OTHER_SDP, SDP, Bench, shown
 
 from plenary.sip.adapter import SipUdp
-from plenary.sip.config import Datagram
+from plenary.sip.config import Datagram, Flow
 from plenary.sip.events import Ended, OfferRefused, Refused
 from plenary.sip.uri import is_host
 
@@ -84,20 +85,38 @@ def test_names_and_addresses_are_hosts(host):
 async def test_the_socket_tells_of_what_it_cannot_send(host):
     """Names that no resolver takes, and an address of the family that the socket does not have."""
     told: asyncio.Queue[tuple[tuple[str, int], str]] = asyncio.Queue()
-    udp = await SipUdp.listen(
-        "127.0.0.1", 0, lambda _data, _source: None, lambda where, why: told.put_nowait((where, why))
-    )
-    udp.send([Datagram(b"x", (host, 5060))])
+    udp = await SipUdp.listen("127.0.0.1", 0, lambda *_: None, lambda where, why: told.put_nowait((where, why)))
+    udp.send(Datagram(b"x", Flow(udp.address, (host, 5060))))
     destination, reason = await asyncio.wait_for(told.get(), 5)
     udp.close()
     assert destination == (host, 5060)
     assert host in reason
 
 
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_socket_on_loopback_tells_that_nothing_leads_outside(loop):
+    """With either event loop, as each has sockets of its own."""
+
+    async def story() -> tuple[tuple[str, int], str]:
+        told: asyncio.Queue[tuple[tuple[str, int], str]] = asyncio.Queue()
+        udp = await SipUdp.listen("127.0.0.1", 0, lambda *_: None, lambda where, why: told.put_nowait((where, why)))
+        udp.send(Datagram(b"x", Flow(udp.address, ("192.0.2.7", 5060))))
+        found = await asyncio.wait_for(told.get(), 5)
+        udp.close()
+        return found
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        destination, reason = runner.run(story())
+    assert destination == ("192.0.2.7", 5060)
+    assert "192.0.2.7 can't be reached from 127.0.0.1" in reason
+
+
 @pytest.mark.anyio
 async def test_the_socket_resolves_names():
     arrived: asyncio.Queue[bytes] = asyncio.Queue()
-    udp = await SipUdp.listen("127.0.0.1", 0, lambda data, _: arrived.put_nowait(data), lambda _, why: pytest.fail(why))
-    udp.send([Datagram(b"x", ("localhost", udp.port))])
+    udp = await SipUdp.listen(
+        "127.0.0.1", 0, lambda data, *_: arrived.put_nowait(data), lambda _, why: pytest.fail(why)
+    )
+    udp.send(Datagram(b"x", Flow(udp.address, ("localhost", udp.address[1]))))
     assert await asyncio.wait_for(arrived.get(), 5) == b"x"
     udp.close()

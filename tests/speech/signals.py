@@ -6,7 +6,7 @@ from array import array
 from plenary.speech.sound import Sound, samples_of
 
 
-def tone(hz: float, seconds: float = 0.5, rate: int = 8000, peak: float = 0.5) -> bytes:
+def tone(hz: float, seconds: float = 0.5, rate: int = 16000, peak: float = 0.5) -> bytes:
     """A sine as signed 16 bit samples."""
     return array(
         "h", (round(32767 * peak * math.sin(2 * math.pi * hz * n / rate)) for n in range(int(seconds * rate)))
@@ -43,14 +43,17 @@ def silence_at_ends_ms(sound: Sound, dbfs: float = -50.0) -> tuple[float, float]
 def pitch_hz(sound: Sound) -> float:
     """Median pitch of the voiced parts, by autocorrelation between 70 and 350 Hz."""
     samples = samples_of(sound.pcm)
-    size = 480
+    size = sound.rate * 60 // 1000
     found: list[float] = []
     for start in range(0, len(samples) - 2 * size, size):
         part = samples[start : start + 2 * size]
         energy = sum(sample * sample for sample in part[:size])
         if energy / size < 1000**2:
             continue
-        lags = {lag: sum(a * b for a, b in zip(part[:size], part[lag:], strict=False)) for lag in range(23, 115)}
+        lags = {
+            lag: sum(a * b for a, b in zip(part[:size], part[lag:], strict=False))
+            for lag in range(sound.rate // 350, sound.rate // 70)
+        }
         best = max(lags, key=lambda lag: lags[lag])
         found.append(sound.rate / best)
     return sorted(found)[len(found) // 2]

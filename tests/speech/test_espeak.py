@@ -32,7 +32,7 @@ def speak(text: str, gender: str = "neutral", language: str = "en-US") -> Sound:
 @pytest.mark.parametrize(("gender", "language"), [("female", "en-US"), ("male", "de"), ("neutral", "pt-BR")])
 def test_speech_has_the_level_of_a_caller_and_no_silence_around_it(gender: str, language: str):
     sound = speak(HELLO, gender, language)
-    assert sound.rate == 8000
+    assert sound.rate == 16000
     assert 1500 < sound.duration_ms < 5000
     assert -23 < rms_dbfs(sound) < -19
     assert peak_dbfs(sound) <= -3

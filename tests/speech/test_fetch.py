@@ -14,7 +14,7 @@ from plenary.speech.wav import write
 
 from .signals import tone
 
-BEEP = Sound(8000, tone(440, seconds=0.1))
+BEEP = Sound(16000, tone(440, seconds=0.1))
 FILE = write(BEEP)
 
 

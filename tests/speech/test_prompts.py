@@ -17,7 +17,7 @@ from plenary.speech.wav import write
 from .signals import tone
 
 T = TypeVar("T")
-HELLO = Sound(8000, tone(440, seconds=0.1))
+HELLO = Sound(16000, tone(440, seconds=0.1))
 
 
 class Speaker:
@@ -36,7 +36,7 @@ class Speaker:
         await self.may.wait()
         if self.fails:
             raise SpeechTimeout("Too slow.")
-        return HELLO if text else Sound(8000, b"")
+        return HELLO if text else Sound(16000, b"")
 
 
 class Web(Fetcher):
@@ -51,7 +51,7 @@ class Web(Fetcher):
         self.fetches += 1
         if self.fails:
             raise AudioUnreachable(f"{url} is away.")
-        return Sound(8000, bytes([self.fetches, 0]) * 800)
+        return Sound(16000, bytes([self.fetches, 0]) * 800)
 
 
 class Clock:
@@ -163,7 +163,7 @@ def test_the_sound_of_a_url_is_kept_for_a_minute(bench: Bench):
 
 
 def test_nothing_to_say_is_one_frame_of_silence(bench: Bench):
-    assert run(bench.prompts.prepare(text="")).pcm == bytes(320)
+    assert run(bench.prompts.prepare(text="")).pcm == bytes(640)
 
 
 def test_closing_ends_what_is_in_the_making(bench: Bench):
@@ -181,7 +181,7 @@ def test_closing_ends_what_is_in_the_making(bench: Bench):
 # --- the cache -----------------------------------------------------------------------------------------------------
 
 KEYS = [f"{n:064x}" for n in range(10)]
-SECOND = Sound(8000, tone(440, seconds=1))
+SECOND = Sound(16000, tone(440, seconds=1))
 
 
 def test_the_least_recently_used_goes_first_on_disk_and_stays_gone(tmp_path: Path):

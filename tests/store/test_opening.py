@@ -63,6 +63,19 @@ def test_what_is_committed_is_synced_to_the_disk_in_wal_mode(tmp_path: Path):
     store.close()
 
 
+def test_what_is_deleted_is_overwritten(tmp_path: Path):
+    """Said to SQLite, whatever it does of itself: Debian's is built so, others are not."""
+    store = Store.open(tmp_path)
+    said: list[str] = []
+    with store._writer.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA secure_delete").scalar() == 1
+    store._writer.dispose()
+    sa.event.listen(store._writer, "connect", lambda raw, _: raw.set_trace_callback(said.append), insert=True)
+    store._writer.connect().close()
+    assert "PRAGMA secure_delete=ON" in said
+    store.close()
+
+
 def test_readers_can_not_write(store: Store):
     with store._readers.connect() as connection, pytest.raises(sa.exc.OperationalError, match="readonly"):
         connection.exec_driver_sql("DELETE FROM event")
@@ -82,6 +95,35 @@ def test_two_servers_on_one_folder_are_refused_with_the_process_that_has_it(tmp_
         Store.open(tmp_path)
     first.close()
     Store.open(tmp_path).close()
+
+
+def test_keys_are_given_and_taken_beside_a_server(tmp_path: Path):
+    """It goes on writing meanwhile, and knows of them at once."""
+    server = Store.open(tmp_path)
+    ann = server.ensure_customer("ann")
+    server.add_access_key(ann, "the first key of ann")
+    beside = Store.open_beside(tmp_path)
+    assert beside.customers() == [(ann, "ann", 1)]
+    bob = beside.ensure_customer("bob")
+    beside.add_access_key(bob, "the only key of bob")
+    server.commit(rows(conference(ann)))
+    assert server.customer_of("the only key of bob") == bob
+    assert beside.revoke_access_keys(ann) == 1
+    assert server.customer_of("the first key of ann") is None
+    beside.close()
+    server.commit(rows(conference(bob)))
+    with pytest.raises(FolderInUse):
+        Store.open(tmp_path)
+    server.close()
+
+
+def test_a_folder_of_a_server_of_another_version_is_left_alone(tmp_path: Path):
+    server = Store.open(tmp_path)
+    with server._writer.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+    with pytest.raises(FolderInUse, match="by a server of another version"):
+        Store.open_beside(tmp_path)
+    server.close()
 
 
 def test_a_folder_that_can_not_be_made_is_told_in_one_sentence(tmp_path: Path):

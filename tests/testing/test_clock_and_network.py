@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from plenary.sip.config import Datagram
+from plenary.sip.config import Datagram, Flow
 from plenary.testing import Clock, Network, Path
 
 ALICE, BOB = ("10.0.0.1", 5060), ("10.0.0.2", 5060)
@@ -25,7 +25,7 @@ class Ticker:
         return self.at if self._number < self.count else None
 
     def fire(self, now: float) -> None:
-        self._out.append(Datagram(str(self._number).encode(), self.to))
+        self._out.append(Datagram(str(self._number).encode(), Flow(("", 0), self.to)))
         self._number += 1
         self.at = now + 1.0
 

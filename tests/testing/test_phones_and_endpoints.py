@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 from plenary.sip import events as sip
-from plenary.sip.config import EndpointConfig
+from plenary.sip.config import EndpointConfig, Listener
 from plenary.sip.endpoint import Endpoint
 from plenary.testing import CallRefused, Clock, Network, Path, Phone
 from plenary.testing.sdp import Media
@@ -18,7 +18,7 @@ SDP = Media("10.0.0.1", 4000).write(1)
 
 def endpoint(address: tuple[str, int]) -> Endpoint:
     numbers = itertools.count()
-    config = EndpointConfig(host=address[0], port=address[1])
+    config = EndpointConfig(listeners=(Listener(*address),))
     return Endpoint(config, lambda: f"{address[0]}-{next(numbers)}", b"secret")
 
 
@@ -48,7 +48,7 @@ async def challenging(password: str) -> str:
     packets = Packets()
     transport, _ = await loop.create_datagram_endpoint(lambda: packets, local_addr=("127.0.0.1", 0))
     port = transport.get_extra_info("sockname")[1]
-    config = EndpointConfig(host="127.0.0.1", port=port, users={"ann": "secret"}, anonymous=False)
+    config = EndpointConfig(listeners=(Listener("127.0.0.1", port),), users={"ann": "secret"}, anonymous=False)
     server = Endpoint(config, lambda: f"s{next(numbers)}", b"secret")
 
     def on_packet(data: bytes, source: tuple[str, int]) -> None:

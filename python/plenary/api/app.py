@@ -26,17 +26,19 @@ from ..core.errors import Refusal
 from ..core.wording import printable
 from ..store.errors import StoreError
 from . import decode, docs, metrics, openapi, problems
+from .asked import Answer, Asked
+from .credentials import REFUSED, authenticated
 from .deps import ApiDeps
-from .handlers import Answer, Asked, Handlers
-from .operations import OPERATIONS, Operation, ids_of
+from .handlers import Handlers
+from .join_page import JoinPage
+from .joining import Joining
+from .operation import SDP, SDP_MAX, Operation
+from .operations import OPERATIONS, ids_of
 from .problems import CATALOGUE, Problem
 from .reply import FileReply, Reply, disconnected
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
-
-KEY_MAX = 512
-"""Characters of an access key that are looked at."""
 
 RETRY_AFTER_S = "5"
 """When what is refused for lack of room or because something is away may work: the engine is back within 3 s."""
@@ -65,16 +67,21 @@ class Exchange:
 
 def create_app(deps: ApiDeps) -> "ASGIApp":
     """The ASGI application of the REST API."""
-    handlers = Handlers(deps)
-    pages = _Pages(deps)
+    sources = (_Pages(deps), Joining(deps), Handlers(deps))
     paths: dict[str, dict[str, _Endpoint]] = {}
     for operation in OPERATIONS:
-        source = pages if hasattr(pages, operation.name) else handlers
+        source = next(source for source in sources if hasattr(source, operation.name))
         endpoint = _endpoint(operation, getattr(source, operation.name), deps)
         paths.setdefault(operation.path, {})[operation.method] = endpoint
     paths["/"] = {"GET": _to_docs}
+    files = JoinPage(deps.join_page)
     app = Litestar(
-        route_handlers=[_route(path, endpoints) for path, endpoints in paths.items()],
+        route_handlers=[
+            *(_route(path, endpoints) for path, endpoints in paths.items()),
+            _file_route("/join", files.page),
+            _file_route("/join/{token:str}", files.page),
+            _file_route("/join/assets/{name:str}", files.asset),
+        ],
         exception_handlers=cast(Any, {Exception: _routing_failed}),
         openapi_config=None,
         logging_config=None,
@@ -130,15 +137,19 @@ class Door:
 _NO_STORE = (b"cache-control", b"no-store")
 _API_HEADERS = [
     (b"access-control-allow-origin", b"*"),
-    (b"access-control-expose-headers", b"x-request-id, content-range, etag"),
+    (b"access-control-expose-headers", b"x-request-id, content-range, etag, location"),
 ]
 """Pages of any origin may ask, as credentials are only ever given explicitly: no cookie can be abused."""
 _PREFLIGHT_HEADERS = [
-    (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, DELETE"),
-    (b"access-control-allow-headers", b"authorization, content-type, range, x-request-id"),
+    (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
+    (b"access-control-allow-headers", b"authorization, content-type, range, seat, x-request-id"),
     (b"access-control-max-age", b"86400"),
 ]
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+
+
+_ASKED = ("GET", "POST", "PUT", "PATCH", "DELETE")
+"""What operations can have, in the order in which answers name them; HEAD and OPTIONS come by themselves."""
 
 
 def _known(method: str) -> str:
@@ -226,32 +237,46 @@ async def _to_docs(request: Request[Any, Any, Any]) -> ASGIResponse:  # noqa: AR
 
 def _endpoint(operation: Operation, handler: Callable[[Asked], Awaitable[Answer]], deps: ApiDeps) -> _Endpoint:
     """The checks that the row of the table asks for, around its function."""
-    ids = ids_of(operation)
-    id_name = ids[0] if ids else None
+    names = ids_of(operation)
     public = operation.public or (operation.name == "metrics" and deps.open_metrics)
     strict = operation.path.startswith("/v1.0")
     parameters = frozenset(parameter.name for parameter in operation.query)
     decoder = msgspec.json.Decoder(operation.body) if operation.body else None
-    customer_of = deps.customer_of
 
     async def checked(request: Request[Any, Any, Any], exchange: Exchange) -> Asked:
         scope = request.scope
-        customer = ""
+        customer, token = "", None
         if not public:
-            customer = await _authenticated(exchange.key, customer_of)
-        id = decode.uuid(scope["path_params"][id_name], id_name) if id_name else ""
+            customer, token = await authenticated(exchange.key, operation.scope, deps)
+        ids = {name: decode.uuid(scope["path_params"][name], name) for name in names}
+        if token is not None and ids.get("conference_id", token.conference_id) != token.conference_id:
+            raise Problem("token_wrong_conference", "This join token is for another conference.")
         query = decode.parse_query(scope["query_string"] if strict else b"")
         for name in query:
             if name not in parameters:
                 name = printable(name)
                 raise Problem("unknown_parameter", f"There is no parameter '{name}' here.", pointer=f"/{name}")
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        body = None
-        if decoder is not None:
+        body, text = None, ""
+        if operation.sdp:
+            if headers.get("content-type", "").partition(";")[0].strip().lower() != SDP:
+                raise Problem("unsupported_media_type", f"Send the offer with 'Content-Type: {SDP}'.")
+            text = decode.utf8(await _body(request.receive, headers.get("content-length", ""), SDP_MAX))
+        elif decoder is not None:
             raw = await _body(request.receive, headers.get("content-length", ""))
             body = decode.decode(raw, headers.get("content-type", ""), decoder, required=operation.body_required)
         gone = partial(disconnected, request.receive)
-        return Asked(customer=customer, id=id, query=query, body=body, headers=headers, disconnected=gone)
+        return Asked(
+            customer=customer,
+            id=next(iter(ids.values()), ""),
+            ids=ids,
+            token=token,
+            query=query,
+            body=body,
+            text=text,
+            headers=headers,
+            disconnected=gone,
+        )
 
     async def endpoint(request: Request[Any, Any, Any]) -> ASGIResponse:
         exchange: Exchange = cast(Any, request.scope)["plenary"]
@@ -270,9 +295,22 @@ def _endpoint(operation: Operation, handler: Callable[[Asked], Awaitable[Answer]
     return endpoint
 
 
+def _file_route(path: str, answer: Callable[[str], Reply]) -> HTTPRouteHandler:
+    """A file for browsers, by the only part of its path that changes, if one does."""
+
+    async def dispatch(request: Request[Any, Any, Any]) -> ASGIResponse:
+        scope: Any = request.scope
+        try:
+            return answer(next(iter(scope["path_params"].values()), ""))
+        except Problem as error:
+            return _problem(error, scope["plenary"])
+
+    return HTTPRouteHandler(path, http_method=cast(Any, ["GET"]), status_code=200)(dispatch)
+
+
 def _route(path: str, endpoints: dict[str, _Endpoint]) -> HTTPRouteHandler:
     """All that can be asked of one path, with OPTIONS, which is also the preflight of browsers."""
-    methods = [name for name in ("GET", "POST", "PUT", "DELETE") if name in endpoints]
+    methods = [name for name in _ASKED if name in endpoints]
     allow = {"allow": _allow(methods)}
 
     async def dispatch(request: Request[Any, Any, Any]) -> ASGIResponse:
@@ -288,31 +326,14 @@ def _allow(methods: list[str]) -> str:
     return ", ".join([*methods[:1], "HEAD", *methods[1:]] if methods[0] == "GET" else methods) + ", OPTIONS"
 
 
-async def _authenticated(key: str | None, customer_of: Callable[[str], Awaitable[str | None]]) -> str:
-    if not key:
-        raise Problem(
-            "authentication_required",
-            "Send your access key: 'Authorization: Bearer KEY', or '?accesskey=KEY'.",
-            headers={"www-authenticate": 'Bearer realm="plenary"'},
-        )
-    customer = await customer_of(key) if len(key) <= KEY_MAX else None
-    if customer is None:
-        raise Problem(
-            "invalid_credentials",
-            "This access key is not valid.",
-            headers={"www-authenticate": 'Bearer realm="plenary", error="invalid_token"'},
-        )
-    return customer
-
-
-async def _body(receive: "Receive", content_length: str) -> bytes:
+async def _body(receive: "Receive", content_length: str, most: int = decode.BODY_MAX) -> bytes:
     """The body, none of which is kept beyond its limit.
 
     Who closes a connection on which bytes are unread resets it, and the client never sees the answer (RFC 9112,
     section 9.6): so what is too long is read away, up to a limit of its own.
     """
     if content_length.isdigit() and int(content_length[:20]) > decode.BODY_DROPPED_MAX:
-        raise _too_large()
+        raise _too_large(most)
     parts: list[bytes] = []
     size = 0
     while True:
@@ -322,21 +343,21 @@ async def _body(receive: "Receive", content_length: str) -> bytes:
         message = cast(dict[str, Any], message)
         part: bytes = message.get("body", b"")
         size += len(part)
-        if size <= decode.BODY_MAX:
+        if size <= most:
             parts.append(part)
         else:
             parts.clear()
         if not message.get("more_body") or size > decode.BODY_DROPPED_MAX:
             break
-    if size > decode.BODY_MAX:
-        raise _too_large()
+    if size > most:
+        raise _too_large(most)
     return b"".join(parts)
 
 
-def _too_large() -> Problem:
+def _too_large(most: int) -> Problem:
     return Problem(
         "body_too_large",
-        f"A body may have {decode.BODY_MAX} bytes.",
+        f"This body may have {most} bytes.",
         headers={"connection": "close"},
     )
 
@@ -353,6 +374,8 @@ def _rendered(error: Problem | Refusal, exchange: Exchange) -> tuple[int, bytes,
         kind, detail, pointer, headers = error.kind, error.detail, error.pointer, error.headers
     else:
         kind, detail, pointer = problems.of_refusal(error)
+    if kind.status == 401:
+        headers = {**REFUSED, **headers}
     if kind.status in (429, 503):
         headers = {"retry-after": RETRY_AFTER_S, **headers}
     body = problems.encode(kind, detail, pointer, path=exchange.path, request_id=exchange.request_id)
@@ -380,7 +403,7 @@ def _of_routing(error: Exception, exchange: Exchange) -> Problem:
         return Problem("route_not_found", f"There is nothing at {printable(exchange.path)}. See /docs.")
     if status == 405:
         known = (cast(HTTPException, error).headers or {}).get("allow", "").split(", ")
-        allow = _allow([name for name in ("GET", "POST", "PUT", "DELETE") if name in known])
+        allow = _allow([name for name in _ASKED if name in known])
         return Problem("method_not_allowed", f"This address knows {allow}.", headers={"allow": allow})
     if 400 <= status < 500:
         return Problem("bad_request", f"{cast(HTTPException, error).detail}.")

@@ -11,10 +11,13 @@ import msgspec
 from ..core import ids
 from ..core.ids import ZERO_ID
 from ..core.limits import RECORDING_MAX_S, TIMEOUT_MAX_S
-from ..core.resources import Action, Address, ConferenceStatus, ConferenceType, Settings
+from ..core.resources import Action, Address, ConferenceStatus, ConferenceType, Settings, TokenRole
 
 UUID_PATTERN = f"^{ids.UUID_PATTERN}$"
 STAMP_PATTERN = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}$"
+
+TOKEN_EXPIRY_MAX_S = 366 * 86_400
+"""A year: a link that is to live longer is better renewed."""
 
 Uuid = Annotated[str, msgspec.Meta(pattern=UUID_PATTERN, max_length=36)]
 Stamp = Annotated[str, msgspec.Meta(pattern=STAMP_PATTERN, max_length=26)]
@@ -152,6 +155,43 @@ class CreateCallsBody(Body, frozen=True, kw_only=True):
     """One call is made to each."""
     actions: list[ActionBody] = []
     """Run, in order, for each call once it is answered."""
+
+
+class CreateTokenBody(Body, frozen=True, kw_only=True):
+    """Who is to be let in. All of it may be left out."""
+
+    name: str = ""
+    """What the others see, at most 64 characters; empty: whoever joins chooses."""
+    role: TokenRole = TokenRole.PARTICIPANT
+    """What he is in the conference."""
+    scopes: Annotated[list[str], msgspec.Meta(max_length=16)] | None = None
+    """What he may do: `join`, and some of what his role may; left out: all of that."""
+    expiry: Annotated[int, msgspec.Meta(ge=1, le=TOKEN_EXPIRY_MAX_S)] = 86_400
+    """Seconds from now until the token lets nobody in any more. Who is in by then stays."""
+    seats: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 10
+    """How many may be in by it at once."""
+
+
+class DigitsBody(Body, frozen=True, kw_only=True):
+    """Keys that are pressed, in their order."""
+
+    digits: Annotated[str, msgspec.Meta(pattern="^[0-9*#A-D]{1,32}$")]
+    """1 to 32 of `0123456789*#ABCD`."""
+
+
+class ProcessingBody(Body, frozen=True, kw_only=True):
+    """What is done to what he says before the others hear it, and to what he hears. What is left out goes back to its
+    default."""
+
+    noise_suppression: bool = False
+    """Noise is taken out of what he says."""
+    normaliser: bool = False
+    """It is brought to an even loudness, slowly."""
+    voice_activity: bool = True
+    """What is no voice is kept out of what he sends, and `talking` is told. Without it, all that he sends is heard,
+    also faint music and the noise of his room, and `talking` stays `false`."""
+    limiter: bool = True
+    """What he hears is brought down where it would be above full scale. Without it, it is cut there."""
 
 
 class EmptyBody(Body, frozen=True, kw_only=True):

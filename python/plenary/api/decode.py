@@ -92,6 +92,14 @@ def of_validation(message: str, struct: type[msgspec.Struct]) -> Problem:
     return Problem(code, located(wrong.where, sentence), pointer=wrong.pointer)
 
 
+def utf8(raw: bytes) -> str:
+    """A session description as text (RFC 8866 section 5: UTF-8)."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise Problem("bad_sdp", "The body is not UTF-8.") from None
+
+
 Query = Mapping[str, str]
 
 

@@ -5,19 +5,58 @@ Everything that blocks (database, files) is behind an `async` method; whoever im
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
-from ..core.events import Request
-from ..core.resources import Resource
+from ..core.events import JoinConference, Request, RestartSession
+from ..core.resources import JoinToken, Resource
 from ..store.views import Listing, Page
-from .answers import CallStatistics
+from .answers import CallQuality, CallStatistics, ConferenceQuality, SipListener
 from .metrics import Metrics
+from .roster import Roster
 
 Ask = Callable[[Callable[[int], Request]], Awaitable[Resource | list[Resource]]]
 """Puts a request to the switch: `ask(lambda number: HangUpCall(ask=number, customer=..., call=...))`.
 
 Returns what the `Reply` holds once it is on disk, or raises the `Refusal`.
 """
+
+
+class SdpAnswer(Protocol):
+    @property
+    def call(self) -> str: ...
+    @property
+    def sdp(self) -> str: ...
+
+
+Exchange = Callable[[Callable[[int], JoinConference | RestartSession]], Awaitable[SdpAnswer]]
+"""Has an offer answered: returns the answer once it is on disk that it was given, or raises the `Refusal`."""
+
+
+class Tokens(Protocol):
+    def looks_like_one(self, text: str) -> bool:
+        """Whether it is a join token, good or not, and no access key."""
+        ...
+
+    async def issue(self, token: JoinToken, expires: int) -> str:
+        """Keeps and signs it; `expires` in seconds since the epoch. Raises `LimitReached`."""
+        ...
+
+    async def verify(self, text: str) -> JoinToken:
+        """The token that is good; one that has expired still is for as long as a call by it is up. Raises `Problem`."""
+        ...
+
+    async def revoke(self, customer: str, conference: str, id: str) -> JoinToken:
+        """Takes it back, if that was not done before. Raises `NotFound`."""
+        ...
+
+
+class Quality(Protocol):
+    def of_call(self, call: str) -> CallQuality | None:
+        """None: it has no media (any more), or they are too young to have any figures."""
+        ...
+
+    def of_conference(self, conference: str) -> ConferenceQuality: ...
 
 
 class Views(Protocol):
@@ -44,6 +83,10 @@ class Views(Protocol):
     async def call(self, customer: str, id: str) -> bytes: ...
 
     async def calls(self, customer: str, page: Page) -> Listing: ...
+
+    async def join_tokens(self, customer: str, page: Page, conference: str) -> Listing:
+        """Those of one conference that were not taken back."""
+        ...
 
     async def events(self, customer: str, after: int, limit: int, conference: str | None) -> list[tuple[int, bytes]]:
         """Up to `limit` entries of the log beyond position `after`, in order: (position, JSON of the `LogEntry`)."""
@@ -94,11 +137,23 @@ class ApiDeps:
     recordings: RecordingFiles
     statistics: Callable[[str], CallStatistics | None]
     """Of a call, by id; None: it has no media (any more), or they are too young to have any figures."""
+    exchange: Exchange
+    tokens: Tokens
+    roster: Roster
+    quality: Quality
     ready: Callable[[], list[str]]
     """Why the server is not ready to take calls, a sentence each. Empty: it is."""
+    sip: list[SipListener]
+    """Where phones call."""
     clock: Callable[[], float]
     """Seconds, monotonic: how long requests take and long polls have left."""
+    wall_clock: Callable[[], float]
+    """Seconds since the epoch."""
     version: str
+    webrtc: bool = True
+    """Whether browsers are let in."""
+    join_page: Path | None = None
+    """Folder of the join page as it was built; None: it was not."""
     address: str = "http://127.0.0.1:8080"
     """Where users reach the API: the curl lines of the documentation go there."""
     metrics: Metrics = field(default_factory=Metrics)

@@ -38,12 +38,14 @@ HEADERS = {
 _STATUSES = {
     400: "The request is wrong in itself",
     401: "Who are you?",
+    403: "Not with this token",
     404: "Not there, or not yours",
     405: "Not that way",
     409: "Not at this moment",
     413: "Too much",
     415: "Not in this form",
     416: "Not that part",
+    422: "Nothing that this server could do",
     429: "A limit is reached",
     500: "Our fault",
     503: "Not now",
@@ -239,15 +241,17 @@ def _operation(verb: str, path: str, operation: Json, address: str) -> str:
         parts.append(f"<h4>Parameters</h4>{_table(rows)}")
     example: Any = None
     if "requestBody" in operation:
-        content: Json = operation["requestBody"]["content"]["application/json"]
-        example = content.get("example")
+        body_type, sent = next(iter(operation["requestBody"]["content"].items()))
+        example = sent.get("example")
         needed = "" if operation["requestBody"]["required"] else " (optional)"
-        parts.append(f"<h4>Body</h4><p>{_link(content['schema'])}{needed}</p>")
+        body = _link(sent["schema"]) if "$ref" in sent["schema"] else f"<code>{escape(body_type)}</code>"
+        parts.append(f"<h4>Body</h4><p>{body}{needed}</p>")
     parts.append(f"<h4>Try it</h4>{_code(_curl(verb, address + path, operation, example))}")
-    ok: Json = operation["responses"]["200"]["content"]
-    media_type, answer = next(iter(ok.items()))
+    status, ok = next((status, made) for status, made in operation["responses"].items() if status < "300")
+    content: Json = ok.get("content", {"nothing": {"schema": {}}})
+    media_type, answer = next(iter(content.items()))
     what = _link(answer["schema"]) if "$ref" in answer["schema"] else f"<code>{escape(media_type)}</code>"
-    parts.append(f"<h4>Answer</h4><p>200, {what}</p>")
+    parts.append(f"<h4>Answer</h4><p>{status}, {what}</p>")
     if "example" in answer:
         shown = json.dumps(answer["example"], indent=2, ensure_ascii=False)
         parts.append(f"<details><summary>Example</summary>{_code(shown)}</details>")
@@ -270,7 +274,9 @@ def _curl(verb: str, address: str, operation: Json, example: Any) -> str:
     words.append(address)
     if operation.get("security") != []:
         words.append("-H 'Authorization: Bearer YOUR_KEY'")
-    if example is not None:
+    if isinstance(example, str):
+        words.append("-H 'Content-Type: application/sdp' --data-binary @offer.sdp")
+    elif example is not None:
         words.append("-H 'Content-Type: application/json'")
         words.append("-d '" + json.dumps(example, indent=2).replace("'", "'\\''") + "'")
     if operation["operationId"] == "download_recording":

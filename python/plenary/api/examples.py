@@ -16,23 +16,37 @@ from ..core.resources import (
     ConferencecallStatus,
     ConferenceStatus,
     ConferenceType,
+    JoinToken,
     LogEntry,
     Recording,
     RecordingStatus,
     Settings,
+    TokenRole,
 )
-from .answers import CallStatistics
+from .answers import (
+    CallQuality,
+    CallStatistics,
+    ConferenceQuality,
+    CreatedToken,
+    DelayFigures,
+    JoinInfo,
+    Participant,
+    Participants,
+    You,
+)
 
 CUSTOMER_ID = "6a1f3a1e-93a3-4a41-8d9e-7b7d1f0f5b22"
 CONFERENCE_ID = "99accfb7-c0dd-4a54-997d-dd18af7bc280"
 CONFERENCECALL_ID = "5b7c9d0e-12f3-4c56-8a9b-0c1d2e3f4a5b"
 RECORDING_ID = "c3f1a6d2-7e84-4b0c-9d5a-1f2e3d4c5b6a"
+TOKEN_ID = "b7a6c5d4-e3f2-4109-8a7b-6c5d4e3f2a1b"
 CALL_ID = "0e8d7c6b-5a49-4382-9170-6f5e4d3c2b1a"
 IDS = {
     "conference_id": CONFERENCE_ID,
     "conferencecall_id": CONFERENCECALL_ID,
     "recording_id": RECORDING_ID,
     "call_id": CALL_ID,
+    "token_id": TOKEN_ID,
 }
 """What stands for each id of a path."""
 
@@ -209,5 +223,136 @@ CALL_STATISTICS = _built(
         malformed=0,
         level_dbfs=-21.4,
         talking=True,
+        codec="opus",
+        sample_rate_hz=48_000,
+        transport="webrtc",
+        stretched_ms=340,
+        fec_ms=60,
+        starved=0,
+        target_ms=40.0,
+        decode_us=52.0,
+        encode_us=250.0,
+        loss_percent=0.4,
+        loss_out_percent=0.1,
+        noise_suppression=False,
+        normaliser=False,
+        voice_activity=True,
+        limiter=True,
+        gain_db=None,
+    )
+)
+
+_TOKEN = JoinToken(
+    id=TOKEN_ID,
+    customer_id=CUSTOMER_ID,
+    conference_id=CONFERENCE_ID,
+    name="Ann",
+    role=TokenRole.PARTICIPANT,
+    scopes=["join", "publish", "roster", "digits"],
+    seats=10,
+    tm_create=_CREATED,
+    tm_expire="2026-02-03 07:08:56.000000",
+)
+JOIN_TOKEN = _built(_TOKEN)
+CREATED_TOKEN = _built(CreatedToken(**msgspec.structs.asdict(_TOKEN), token="eyJhbGciOi…", url="/join/eyJhbGciOi…"))
+JOIN_INFO = _built(
+    JoinInfo(
+        conference_id=CONFERENCE_ID,
+        conference_name="test conference",
+        conference_status=ConferenceStatus.PROGRESSING,
+        token_id=TOKEN_ID,
+        name="Ann",
+        role=TokenRole.PARTICIPANT,
+        scopes=_TOKEN.scopes,
+        tm_expire=_TOKEN.tm_expire,
+        webrtc=True,
+    )
+)
+_YOU = You(
+    call_id=CALL_ID,
+    participant_id=CONFERENCECALL_ID,
+    state="in_room",
+    muted=False,
+    can_unmute=True,
+    reconnect=False,
+    recorded=False,
+    reason="",
+)
+YOU = _built(_YOU)
+PARTICIPANTS = _built(
+    Participants(
+        version="k3x9-42",
+        total=1,
+        participants=[
+            Participant(
+                id=CONFERENCECALL_ID,
+                name="Ann",
+                kind="web",
+                role="participant",
+                talking=True,
+                muted=False,
+                level_dbfs=-21.5,
+                you=True,
+                tm_joined=_CREATED,
+            )
+        ],
+        you=_YOU,
+    )
+)
+_QUALITY = CallQuality(
+    call_id=CALL_ID,
+    conferencecall_id=CONFERENCECALL_ID,
+    codec="opus",
+    sample_rate_hz=48_000,
+    transport="webrtc",
+    delay=DelayFigures(
+        network_ms=12.5,
+        jitter_buffer_ms=40.0,
+        tick_wait_ms=9.8,
+        decode_ms=0.05,
+        mix_ms=0.1,
+        encode_ms=0.25,
+        send_ms=0.1,
+        speaking_ms=88.85,
+        listening_ms=12.95,
+    ),
+    mouth_to_ear_ms=101.8,
+    loss_percent=0.4,
+    loss_out_percent=0.1,
+    jitter_ms=3.1,
+    concealed_ms=120,
+    fec_ms=60,
+    stretched_ms=340,
+    starved=0,
+    mos=4.2,
+    mos_model="G.107.2",
+    words="excellent",
+)
+CALL_QUALITY = _built(_QUALITY)
+CONFERENCE_QUALITY = _built(
+    ConferenceQuality(
+        conference_id=CONFERENCE_ID,
+        mouth_to_ear_ms=101.8,
+        mouth_to_ear_worst_ms=160.2,
+        worst_speaker_id=CONFERENCECALL_ID,
+        worst_listener_id="1d2e3f4a-5b6c-4d7e-8f90-a1b2c3d4e5f6",
+        mos=4.2,
+        mos_worst=3.9,
+        mos_model="G.107.2",
+        participants=[_QUALITY],
+    )
+)
+OFFER = "\r\n".join(
+    (
+        "v=0",
+        "o=- 4611731400430051336 2 IN IP4 127.0.0.1",
+        "s=-",
+        "t=0 0",
+        "m=audio 9 UDP/TLS/RTP/SAVPF 111 9 0 8 126",
+        "c=IN IP4 0.0.0.0",
+        "a=ice-ufrag:4ZcD",
+        "a=ice-pwd:2/1muCWoOi3uLifh0NuRHlZq",
+        "…",
+        "",
     )
 )

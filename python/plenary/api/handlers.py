@@ -3,52 +3,22 @@
 By the time it is asked, the request has been checked and its customer is known.
 """
 
-import asyncio
-from collections import Counter
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import Callable
 
 import msgspec
 
 from ..core import events
 from ..core.errors import WrongState
 from ..core.resources import Call, ConferenceType, Resource
-from ..store.views import MAX_EVENTS, MAX_PAGE_SIZE, MAX_POSITION, Listing, Page
-from . import answers, decode, download, operations
-from .bodies import Body, CreateCallsBody, CreateConferenceBody, StartRecordingBody, UpdateConferenceBody
-from .decode import Query
+from ..store.views import MAX_EVENTS, MAX_POSITION
+from . import answers, decode, download
+from .asked import Answer, Asked
+from .bodies import CreateCallsBody, CreateConferenceBody, StartRecordingBody, UpdateConferenceBody
 from .deps import ApiDeps
+from .operation import EVENTS_DEFAULT, WAIT_MAX_S
 from .problems import Problem
-from .reply import FileReply, Reply
-
-LONG_POLLS_MAX = 100
-"""Requests of one customer that wait for events at once. Each holds a connection; a few per application are plenty."""
-
-B = TypeVar("B", bound=Body)
-
-Answer = bytes | msgspec.Struct | Reply | FileReply
-"""Bytes are JSON, a struct is going to be."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """A checked request."""
-
-    customer: str = ""
-    """Empty for public operations."""
-    id: str = ""
-    """The id in the path, if there is one."""
-    query: Query = field(default_factory=dict[str, str])
-    body: Body | None = None
-    headers: dict[str, str] = field(default_factory=dict[str, str])
-    """Names in lower case."""
-    disconnected: Callable[[], Awaitable[None]]
-    """Returns once nobody waits for the answer any more."""
-
-    def body_as(self, kind: type[B]) -> B:
-        assert isinstance(self.body, kind)
-        return self.body
+from .reply import Reply
+from .waiting import LongPolls, conference_of, either, listed, page_of
 
 
 class _Kind(msgspec.Struct, frozen=True):
@@ -63,7 +33,7 @@ class Handlers:
     def __init__(self, deps: ApiDeps) -> None:
         self._deps = deps
         self._views = deps.views
-        self._long_polls: Counter[str] = Counter()
+        self._long_polls = LongPolls()
 
     # --- Conferences ---------------------------------------------------------------------------------------------
 
@@ -204,7 +174,7 @@ class Handlers:
         statistics = self._deps.statistics(asked.id)
         if statistics is None:
             raise WrongState("call_without_media", "The call has no media, or has only just got them.")
-        return statistics
+        return msgspec.structs.replace(statistics, level_dbfs=round(statistics.level_dbfs, 1))
 
     async def hang_up_call(self, asked: Asked) -> Answer:
         return await self._one(lambda ask: events.HangUpCall(ask=ask, customer=asked.customer, call=asked.id))
@@ -217,21 +187,13 @@ class Handlers:
     async def list_events(self, asked: Asked) -> Answer:
         query = asked.query
         after = decode.integer(query, "after", 0, 0, MAX_POSITION)
-        limit = decode.integer(query, "limit", operations.EVENTS_DEFAULT, 1, MAX_EVENTS)
-        wait_s = decode.integer(query, "wait_s", 0, 0, operations.WAIT_MAX_S)
+        limit = decode.integer(query, "limit", EVENTS_DEFAULT, 1, MAX_EVENTS)
+        wait_s = decode.integer(query, "wait_s", 0, 0, WAIT_MAX_S)
         conference = conference_of(query)
         rows = await self._views.events(asked.customer, after, limit, conference)
         if not rows and wait_s:
-            if self._long_polls[asked.customer] >= LONG_POLLS_MAX:
-                raise Problem(
-                    "too_many_long_polls",
-                    f"{LONG_POLLS_MAX} requests of yours wait for events already: leave out 'wait_s', or try later.",
-                )
-            self._long_polls[asked.customer] += 1
-            try:
+            with self._long_polls.one_more(asked.customer):
                 rows = await self._wait(asked, after, limit, conference, wait_s)
-            finally:
-                self._long_polls[asked.customer] -= 1
         return logged(rows, after)
 
     async def _wait(
@@ -259,7 +221,7 @@ class Handlers:
 
     async def readyz(self, asked: Asked) -> Answer:  # noqa: ARG002
         reasons = self._deps.ready()
-        body = _encoder.encode(answers.Readiness(ready=not reasons, reasons=reasons))
+        body = _encoder.encode(answers.Readiness(ready=not reasons, reasons=reasons, sip=self._deps.sip))
         return Reply(body, status=503 if reasons else 200)
 
     async def _one(self, build: Callable[[int], events.Request]) -> Resource:
@@ -267,37 +229,6 @@ class Handlers:
         result = await self._deps.ask(build)
         assert not isinstance(result, list)
         return result
-
-
-async def either(first: Awaitable[None], second: Awaitable[None]) -> bool:
-    """Waits until one of the two returns, and cancels the other. True if it was only the second."""
-    tasks = [asyncio.ensure_future(first), asyncio.ensure_future(second)]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        if tasks[0].done():
-            tasks[0].result()
-        return not tasks[0].done()
-    finally:
-        for task in tasks:
-            task.cancel()
-
-
-def page_of(query: Query) -> Page:
-    size = decode.integer(query, "page_size", operations.PAGE_SIZE_DEFAULT, 1, MAX_PAGE_SIZE)
-    return Page(size=size, token=query.get("page_token", ""))
-
-
-def conference_of(query: Query) -> str | None:
-    text = query.get("conference_id")
-    return None if text is None else decode.uuid(text, "conference_id")
-
-
-def listed(listing: Listing) -> bytes:
-    """The rows are JSON already: they are put together, not read."""
-    return b'{"result":[%b],"next_page_token":%b}' % (
-        b",".join(listing.items),
-        _encoder.encode(listing.next_page_token),
-    )
 
 
 def logged(rows: list[tuple[int, bytes]], after: int) -> bytes:

@@ -15,7 +15,8 @@ import msgspec
 
 from . import answers, examples, operations
 from .bodies import STAMP_PATTERN, Body
-from .operations import OPERATIONS, Operation
+from .operation import SDP, SDP_MAX, Operation
+from .operations import OPERATIONS
 from .problems import CATALOGUE, MEDIA_TYPE, ProblemBody
 
 Json = dict[str, Any]
@@ -25,6 +26,7 @@ TAGS = {
     "Participants": "Who is in a conference, or was. Deleting one takes him out.",
     "Recordings": "What was said.",
     "Calls": "Phones, called or calling.",
+    "Browsers": "Joining by WebRTC: tokens, offers and answers, and what a page shows.",
     "Events": "Everything that happened, in order.",
     "Server": "Health, figures and this description.",
 }
@@ -33,7 +35,8 @@ INTRODUCTION = """\
 Create a conference, call it by phone at `sip:<id>@<host>`, and be told of everything that happens.
 
 **Keys.** Every request under `/v1.0` needs an access key: `Authorization: Bearer KEY`, `?accesskey=KEY` or \
-`?token=KEY`. There are no cookies. What belongs to another customer does not exist for you (404).
+`?token=KEY`. A join token stands in its place where the operation says so. There are no cookies. What belongs to \
+another customer does not exist for you (404).
 
 **Values.** Ids are UUIDs; "none" is `00000000-0000-0000-0000-000000000000`. Times are UTC, \
 `YYYY-MM-DD HH:MM:SS.ffffff`; `9999-01-01 00:00:00.000000` means "has not happened". Every field of a resource is \
@@ -98,6 +101,10 @@ def _operation(operation: Operation) -> Json:
         {"name": p.name, "in": "query", "required": False, "description": p.description, "schema": p.schema}
         for p in operation.query
     ]
+    parameters += [
+        {"name": p.name, "in": "header", "required": False, "description": p.description, "schema": p.schema}
+        for p in operation.headers
+    ]
     if operation.name == "download_recording":
         parameters += [
             {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "description": text}
@@ -114,6 +121,9 @@ def _operation(operation: Operation) -> Json:
         if operation.example is not None:
             content["example"] = operation.example
         made["requestBody"] = {"required": operation.body_required, "content": {"application/json": content}}
+    if operation.sdp:
+        schema = {"type": "string", "maxLength": SDP_MAX}
+        made["requestBody"] = {"required": True, "content": {SDP: {"schema": schema, "example": examples.OFFER}}}
     made["responses"] = _responses(operation)
     if operation.public:
         made["security"] = []
@@ -132,14 +142,20 @@ def _responses(operation: Operation) -> Json:
     else:
         answer["schema"] = {"type": "string"}
     headers = {"X-Request-Id": {"schema": {"type": "string"}, "description": "Id of this request."}}
-    responses: Json = {"200": {"description": "Done.", "headers": headers, "content": {operation.media_type: answer}}}
+    if operation.status == 201 and operation.sdp:
+        headers["Location"] = {"schema": {"type": "string"}, "description": "The address of this join."}
+    done: Json = {"description": "Done.", "headers": headers}
+    if operation.status != 204:
+        done["content"] = {operation.media_type: answer}
+    responses: Json = {str(operation.status): done}
     if operation.name == "readyz":
         responses["503"] = {
             "description": "Not ready.",
             "content": {
                 "application/json": {
                     "schema": _ref(answers.Readiness),
-                    "example": {"ready": False, "reasons": ["The media engine is not connected."]},
+                    "example": operation.answer_example
+                    | {"ready": False, "reasons": ["The media engine is not connected."]},
                 }
             },
         }

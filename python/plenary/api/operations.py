@@ -4,12 +4,8 @@ Routing, checking of requests, the OpenAPI document and the tests that run over 
 table. A new operation is one row here and one function of the same name in `handlers`.
 """
 
-from typing import Any, Literal
-
-import msgspec
-
 from ..core.resources import Call, Conference, Conferencecall, ConferenceStatus, Recording
-from ..store.views import MAX_EVENTS, MAX_PAGE_SIZE, MAX_POSITION
+from ..store.views import MAX_EVENTS, MAX_POSITION
 from . import examples
 from .answers import (
     CallPage,
@@ -24,75 +20,28 @@ from .answers import (
     RecordingPage,
 )
 from .bodies import (
-    Body,
     CreateCallsBody,
     CreateConferenceBody,
     EmptyBody,
     StartRecordingBody,
     UpdateConferenceBody,
 )
-
-PAGE_SIZE_DEFAULT = 10
-EVENTS_DEFAULT = 100
-WAIT_MAX_S = 60
-"""How long a request may wait for events: below the idle limits of the usual proxies."""
-
-
-class Parameter(msgspec.Struct, frozen=True, kw_only=True):
-    """A parameter of the query."""
-
-    name: str
-    description: str
-    schema: dict[str, Any]
-
-
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    name: str
-    """Name of the function in `handlers`, and `operationId`."""
-    method: Literal["GET", "POST", "PUT", "DELETE"]
-    path: str
-    """With `{conference_id}` and the like for ids."""
-    tag: str
-    summary: str
-    description: str = ""
-    query: tuple[Parameter, ...] = ()
-    body: type[Body] | None = None
-    body_required: bool = True
-    answer: type[msgspec.Struct] | None = None
-    """None: not JSON; `media_type` says what."""
-    media_type: str = "application/json"
-    errors: tuple[str, ...] = ()
-    """Codes that are its own, beside those that every operation of its form has."""
-    public: bool = False
-    """Needs no key."""
-    example: Any = None
-    """A body that works."""
-    answer_example: Any = None
-
-
-PAGE = (
-    Parameter(
-        name="page_size",
-        description=f"How many at most, 1 to {MAX_PAGE_SIZE}.",
-        schema={"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": PAGE_SIZE_DEFAULT},
-    ),
-    Parameter(
-        name="page_token",
-        description="`next_page_token` of the page before. Without it the list starts at the newest.",
-        schema={"type": "string"},
-    ),
+from .operation import (
+    CONFERENCE_FILTER,
+    EVENTS_DEFAULT,
+    PAGE,
+    WAIT_MAX_S,
+    Operation,
+    Parameter,
 )
-CONFERENCE_FILTER = Parameter(
-    name="conference_id",
-    description="Only what belongs to this conference.",
-    schema={"type": "string", "format": "uuid"},
-)
+from .operations_joining import JOINING
 
 _NOT_FOUND = {
     "{conference_id}": "conference_not_found",
     "{conferencecall_id}": "conferencecall_not_found",
     "{recording_id}": "recording_not_found",
     "{call_id}": "call_not_found",
+    "{token_id}": "token_not_found",
 }
 
 _ACTION_ERRORS = ("unknown_action", "bad_option", "bad_id", "unknown_target", "too_many_actions", "actions_too_long")
@@ -244,6 +193,7 @@ OPERATIONS: tuple[Operation, ...] = (
         errors=("unavailable",),
         answer_example=examples.CONFERENCECALL,
     ),
+    *JOINING,
     Operation(
         name="list_recordings",
         method="GET",
@@ -417,7 +367,7 @@ OPERATIONS: tuple[Operation, ...] = (
         description="200 if calls can be taken, else 503 with the reasons.",
         answer=Readiness,
         public=True,
-        answer_example={"ready": True, "reasons": []},
+        answer_example={"ready": True, "reasons": [], "sip": [{"address": "192.0.2.1:5060", "srtp": "optional"}]},
     ),
     Operation(
         name="metrics",
@@ -489,7 +439,9 @@ def ids_of(operation: Operation) -> list[str]:
 
 def error_codes(operation: Operation) -> list[str]:
     """Every code that the operation can answer with, its own and those of its form."""
-    codes: list[str] = [] if operation.public else ["authentication_required", "invalid_credentials"]
+    codes: list[str] = [] if operation.public else ["authentication_required", "invalid_credentials", "scope_missing"]
+    if operation.scope:
+        codes += ["token_expired", "token_revoked", "token_wrong_conference"]
     codes += ["unknown_parameter", "invalid_parameter"]
     ids = ids_of(operation)
     if ids:
@@ -498,6 +450,8 @@ def error_codes(operation: Operation) -> list[str]:
     if operation.body is not None:
         codes += ["invalid_json", "json_too_deep", "missing_field", "unknown_field", "invalid_value"]
         codes += ["body_too_large", "unsupported_media_type"]
+    if operation.sdp:
+        codes += ["body_too_large", "unsupported_media_type", "bad_sdp", "webrtc_off"]
     codes += operation.errors
     codes.append("internal_error")
     return list(dict.fromkeys(codes))

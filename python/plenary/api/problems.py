@@ -97,11 +97,23 @@ CATALOGUE: dict[str, ProblemType] = {
             ("too_many_aliases", "A conference has too many aliases.", "Remove some."),
             ("too_long", "A text or `data` is too long.", "Shorten it to what `detail` says."),
             ("bad_text", "A text has a control character.", "Remove it."),
+            (
+                "bad_sdp",
+                "The body is no session description that a call can be made of.",
+                "Send the SDP of `RTCPeerConnection.createOffer()` as it is; `detail` says what it has to have.",
+            ),
+            ("bad_seat", "The header Seat is malformed.", "Send 1 to 64 letters, digits, `-` and `_`."),
+            ("bad_name", "A name is too long or has a control character.", "Send at most 64 characters."),
+            (
+                "bad_scopes",
+                "A join token can't have these scopes.",
+                "Send `join` and some of what its role may, or leave the field out.",
+            ),
             ("bad_format", "A recording can't have this format.", "Send `wav`, or leave the field out."),
             ("bad_destinations", "There are too few or too many destinations.", "Send one to fifty."),
-            ("bad_address_type", "There is no such type of address.", "Use `sip`, or `tel` with a trunk."),
+            ("bad_address_type", "There is no such type of address.", "Use `sip`, or `tel` for who calls."),
             ("bad_target", "An address can't be called.", "Send `user@host` or `user@host:port` for `sip`."),
-            ("no_trunk", "This server has no trunk to call numbers.", "Call a `sip` address."),
+            ("no_trunk", "No trunk is picked for a number.", "Call it as a `sip` address: number@host of the trunk."),
         ),
         *_kinds(
             401,
@@ -114,6 +126,26 @@ CATALOGUE: dict[str, ProblemType] = {
                 "invalid_credentials",
                 "The access key is not valid.",
                 "Use the key that the server printed at its first start, or the one in PLENARY_ACCESS_KEY.",
+            ),
+            (
+                "token_expired",
+                "The join token has expired.",
+                "Ask for a new link. Who is in by it stays in, and comes back to his seat while his call is up.",
+            ),
+            ("token_revoked", "The join token was taken back.", "Ask for a new link."),
+        ),
+        *_kinds(
+            403,
+            ("scope_missing", "The join token does not allow this.", "Make a token with this scope, or use a key."),
+            (
+                "token_wrong_conference",
+                "The join token is for another conference.",
+                "Use the conference that `GET /v1.0/join` names.",
+            ),
+            (
+                "join_token_required",
+                "Only a join token can be asked about here.",
+                "Send `Authorization: Bearer` and the token of a join link.",
             ),
         ),
         *_kinds(
@@ -130,6 +162,7 @@ CATALOGUE: dict[str, ProblemType] = {
                 "Check the id. It is not the id of the call, which is the conferencecall's `reference_id`.",
             ),
             ("call_not_found", "There is no such call.", "Check the id."),
+            ("token_not_found", "There is no such join token.", "Check the id, which is not the token itself."),
             (
                 "recording_not_found",
                 "There is no such recording.",
@@ -150,15 +183,15 @@ CATALOGUE: dict[str, ProblemType] = {
             (
                 "body_too_large",
                 "The body is too large.",
-                "Send at most 1 MiB. Text to speak is best fetched or shortened.",
+                "Send at most 1 MiB, of an SDP 64 KiB. Text to speak is best fetched or shortened.",
             ),
         ),
         *_kinds(
             415,
             (
                 "unsupported_media_type",
-                "The body is not declared as JSON.",
-                "Send `Content-Type: application/json` (with curl: `--json`, or `-H`).",
+                "The body is not declared as what is asked for.",
+                "Send `Content-Type: application/json` (with curl: `--json`, or `-H`); of an SDP, `application/sdp`.",
             ),
         ),
         *_kinds(
@@ -185,11 +218,36 @@ CATALOGUE: dict[str, ProblemType] = {
                 "It is being recorded already.",
                 "Stop the recording first; `recording_id` says which one runs.",
             ),
+            ("call_over", "The call is over.", "Join again."),
+            ("media_lost", "The media of the call are gone.", "Join again with the same Seat."),
+            ("offer_pending", "Another offer of this page is being answered.", "Try once more in a moment."),
+            ("is_listener", "A listener can't be heard.", "Let him in by a token with the scope `publish`."),
             ("call_without_media", "The call has no media.", "Ask while it is answered, from two seconds on."),
             ("recording_not_active", "It is not being recorded.", "There is nothing to stop."),
         ),
         *_kinds(
+            422,
+            (
+                "no_common_codec",
+                "The offer has no audio in a codec that is known here.",
+                "Offer audio in Opus, G.722 or G.711; the setting `--codecs` may leave some out.",
+            ),
+        ),
+        *_kinds(
             429,
+            ("too_many_tokens", "A conference has too many join tokens.", "Take some back, or let them expire sooner."),
+            (
+                "token_in_use",
+                "As many are in by this join token as it lets in.",
+                "Leave first, or ask for another link.",
+            ),
+            ("too_many_joins", "Too many offers came with this join token.", "Wait a few seconds."),
+            (
+                "too_many_changes",
+                "Too many mutes and keys came with this join token.",
+                "Wait a moment. Send several keys in one request.",
+            ),
+            ("conference_full", "The conference is full.", "Try again later."),
             ("limit_reached", "A limit of this server is reached.", "Use fewer, or try again later."),
             ("too_many_recordings", "It has been recorded too many times.", "Record a new conference or call."),
             ("too_many_conferences", "There are too many conferences.", "Delete one first, or try later."),
@@ -220,13 +278,25 @@ CATALOGUE: dict[str, ProblemType] = {
                 "The server has too much to do.",
                 "Look whether it was done, then try again a little later.",
             ),
+            (
+                "webrtc_off",
+                "This server lets no browsers in.",
+                "Start it with `--webrtc-port`, or join by phone.",
+            ),
             ("engine_away", "The media engine is being started again.", "Try once more in a moment."),
             ("server_ending", "The server is being stopped.", "Try again in a moment, when it is up again."),
         ),
     ]
 }
 
-_GENERAL = {400: "invalid_value", 404: "route_not_found", 409: "wrong_state", 429: "limit_reached", 503: "unavailable"}
+_GENERAL = {
+    400: "invalid_value",
+    404: "route_not_found",
+    409: "wrong_state",
+    422: "no_common_codec",
+    429: "limit_reached",
+    503: "unavailable",
+}
 """Whose title a refusal gets whose code has no row of its own."""
 
 

@@ -12,26 +12,26 @@ Being let go takes no time here: the signalling sees a BYE through by itself, so
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from .actions import AnyRunning
 from .callstate import (
     ENDED_REASONS,
     HANGUP_REASONS,
-    MEDIA_REFUSALS,
+    MEDIA_WORDS,
     REFUSAL_OTHERWISE,
     REFUSALS,
     TRANSITIONS,
     CallState,
-    call_variables,
 )
-from .commands import AnswerCall, Command, HangUp, PlaceCall, ProgressCall, RefuseCall, RingCall
+from .commands import AnswerCall, AnswerOffer, Command, HangUp, PlaceCall, ProgressCall, RefuseCall, RingCall
 from .errors import LimitReached, WrongState
 from .events import (
     CallAcked,
     CallAnswered,
     CallEnded,
-    CallOffered,
     CallRefused,
     CallRinging,
     DigitPressed,
@@ -40,6 +40,7 @@ from .events import (
     LegAnswered,
     LegApplied,
     LegClosed,
+    LegConnected,
     LegInactive,
     LegJoined,
     LegOffered,
@@ -53,13 +54,12 @@ from .events import (
     SdpRefused,
     TalkingChanged,
 )
-from .flow import FlowState, Frame
 from .ids import ZERO_ID
 from .limits import RECORDINGS_KEPT_MAX
 from .recording import RecordingMachine, RecordingState
-from .resources import Action, Address, Call, CallDirection, CallStatus
-from .runner import Runner, RunnerState
-from .session import Session, SessionState
+from .resources import Action, Call, CallDirection, CallStatus
+from .runner import Runner
+from .session import MEDIA_REFUSALS, Session
 from .world import World
 
 _encoder = msgspec.msgpack.Encoder()
@@ -74,53 +74,13 @@ class CallMachine:
         self.session = Session(self, state.session)
         self._runner = Runner(self, state.runner)
 
-    @classmethod
-    def create_incoming(cls, world: World, event: CallOffered, customer: str, conference: str) -> CallMachine:
-        """A phone calls a conference. It has no leg yet (`accept`)."""
-        action = Action(type="conference_join", option={"conference_id": conference})
-        resource = Call(
-            id=event.call,
-            customer_id=customer,
-            type="conference",
-            source=event.source,
-            destination=event.destination,
-            status=CallStatus.DIALING,
-            direction=CallDirection.INCOMING,
-            tm_create=world.stamp,
-        )
-        return cls._create(world, resource, [action], conference, f"a call to {event.user} came in")
-
-    @classmethod
-    def create_outgoing(
-        cls, world: World, customer: str, source: Address, destination: Address, actions: list[Action]
-    ) -> CallMachine:
-        resource = Call(
-            id=world.new_id(),
-            customer_id=customer,
-            source=source,
-            destination=destination,
-            status=CallStatus.DIALING,
-            direction=CallDirection.OUTGOING,
-            tm_create=world.stamp,
-        )
-        call = cls._create(world, resource, actions, "", "dialled through the API")
-        call.state.dial_deadline = world.now + world.settings.dial_timeout_s
-        call.session.open(None)
-        return call
-
-    @classmethod
-    def _create(cls, world: World, resource: Call, actions: list[Action], home: str, cause: str) -> CallMachine:
-        state = CallState(
-            session=SessionState(),
-            runner=RunnerState(flow=FlowState(frames=[Frame(actions=actions)], variables=call_variables(resource))),
-            max_deadline=world.now + world.settings.call_max_s,
-        )
-        call = cls(world, resource, state)
-        world.calls[call.id] = call
-        call.dwell(home)
-        world.touch(call)
-        call.log("call_created", cause)
-        return call
+    def begin(self, conference: str, cause: str) -> None:
+        """From now on there is this call. It has no leg yet."""
+        self.world.calls[self.id] = self
+        self._sit()
+        self.dwell(conference)
+        self.world.touch(self)
+        self.log("call_created", cause)
 
     # --- As every machine ----------------------------------------------------------------------------------------
 
@@ -131,6 +91,16 @@ class CallMachine:
     @property
     def live(self) -> bool:
         return self.resource.status is not CallStatus.HANGUP
+
+    @property
+    def target(self) -> str:
+        """Whom a call is placed to."""
+        return f"sip:{self.resource.destination.target}"
+
+    @property
+    def has_media(self) -> bool:
+        """Sound can flow."""
+        return self.state.session.negotiated
 
     def dump(self) -> bytes:
         return _encoder.encode(self.state) if self.live else b""
@@ -157,6 +127,7 @@ class CallMachine:
     def restored(self) -> None:
         """After a restart: puts the indexes of the world right."""
         self.dwell(self.state.home)
+        self._sit()
         running: AnyRunning | None = self.state.runner.running
         if running is not None and running.waits_for():
             self.world.waiting[running.waits_for()] = self.id
@@ -174,6 +145,9 @@ class CallMachine:
         match event:
             case LegAnswered() | LegOffered() | LegApplied() | LegRefused():
                 self.session.handle(event)
+            case LegConnected():
+                if self.state.web:
+                    self._connected()
             case LegJoined():
                 self._joined(event.conference)
             case JoinFailed():
@@ -185,7 +159,8 @@ class CallMachine:
                 if self.live:
                     self._runner.resume(restarted=True)
             case LegInactive():
-                if self.state.answered and not self.session.on_hold and self.state.session.negotiated:
+                held = self.session.on_hold and not self.state.web
+                if self.state.answered and not held and self.state.session.negotiated:
                     cause = f"nothing was heard of the phone for {event.silent_ms / 1000:g} s"
                     self.let_go("media_lost", cause, "media_lost")
             case PlayEnded():
@@ -235,6 +210,62 @@ class CallMachine:
         """At the wish of the API's user."""
         canceling = self._outgoing and not self.state.answered
         self.let_go("cancel" if canceling else "normal", cause, "hangup")
+
+    # --- What pages want -----------------------------------------------------------------------------------------
+
+    def comes_back(self, offer: str) -> None:
+        """The page has another session in place of the one it had, or another path for it."""
+        self.world.touch(self)
+        self.session.renewed(offer)
+
+    def leaves(self) -> None:
+        """The page hangs up."""
+        self._over("remote", "normal", "left by the page", "hangup")
+
+    def mute(self, cause: str, *, muted: bool) -> None:
+        """Raises WrongState for a listener who would be heard."""
+        web = self.state.web
+        if not muted and web is not None and not web.speaks:
+            raise WrongState("is_listener", "He was let in to listen: nobody can hear him.")
+        if muted == self.state.session.muted or not self.live:
+            return
+        self.session.mute(muted=muted)
+        self._change(cause, mute_direction="in" if muted else "")
+        member = self.world.conferencecalls.get(self._in_conference())
+        if member is not None:
+            member.shows(cause, muted=muted)
+            member.talks(self.state.talking and not muted)
+
+    def process(self, *, noise_suppression: bool, normaliser: bool, voice_activity: bool, limiter: bool) -> None:
+        switches = {
+            "noise_suppression": noise_suppression,
+            "normaliser": normaliser,
+            "voice_activity": voice_activity,
+            "limiter": limiter,
+        }
+        if switches.items() <= self.shown.items():
+            return
+        self.world.touch(self)
+        self.session.process(**switches)
+        member = self.world.conferencecalls.get(self._in_conference())
+        if member is not None:
+            member.shows("what is done to his sound was changed", **switches)
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """What a conferencecall says of its call."""
+        resource, web, session = self.resource, self.state.web, self.state.session
+        other = resource.destination if self._outgoing else resource.source
+        return {
+            "name": other.target_name or ("" if web else other.name or other.target.partition("@")[0]),
+            "kind": "phone" if web is None else "web",
+            "role": "" if web is None else web.role,
+            "muted": session.muted,
+            "noise_suppression": session.noise_suppression,
+            "normaliser": session.normaliser,
+            "voice_activity": session.voice_activity,
+            "limiter": session.limiter,
+        }
 
     # --- What conferences want -----------------------------------------------------------------------------------
 
@@ -369,8 +400,19 @@ class CallMachine:
         else:
             self._set_up()
 
+    def media_awaited(self) -> None:
+        self._talks(talking=False)
+        self._change("its media are lost: its page may come back", media_lost=True)
+
     def media_ready(self) -> None:
-        if self._outgoing or not self.state.started:
+        if self.state.web is not None:
+            # The page can make a connection only once it has the answer: so it gets that now, before any action.
+            if self.state.answered:
+                self.do(AnswerOffer(call=self.id, sdp=self.state.session.local))
+                if self.resource.media_lost:
+                    self._change("its page came back", media_lost=False)
+            self.answer()
+        elif self._outgoing or not self.state.started:
             self._set_up()
         elif self.state.answer_wanted:
             self.answer()
@@ -386,10 +428,12 @@ class CallMachine:
     def media_failed(self, reason: str, detail: str) -> None:
         why = f"{reason} ({detail})" if detail else reason
         if self.state.session.recoveries:
+            why = "nobody came back to the seat" if reason == "lost" and self.state.web else why
             self.log("media_lost", f"its media cannot be set up again: {why}")
             self.let_go("media_lost", f"media lost: {why}", "media_lost")
         else:
-            self._over("local", "failed", f"no media: {why}", "failed", status=MEDIA_REFUSALS.get(reason, 500))
+            status = MEDIA_REFUSALS.get(reason, 500)
+            self._over("local", "failed", f"no media: {why}", "failed", status=status, media=reason)
 
     # --- Inside --------------------------------------------------------------------------------------------------
 
@@ -404,19 +448,23 @@ class CallMachine:
         """Ends it from our side. `member` is the reason that its conferencecalls are left with."""
         self._over("local", reason, cause, member, status or REFUSALS.get(reason, REFUSAL_OTHERWISE))
 
-    def _over(self, by: str, reason: str, cause: str, member: str, status: int = 0) -> None:
+    def _over(self, by: str, reason: str, cause: str, member: str, status: int = 0, media: str = "") -> None:
         if not self.live:
             return
         world, state = self.world, self.state
+        if state.web is not None:
+            world.seats.pop(state.web, None)
         if by == "local":
             if state.answered:
                 self.do(HangUp(call=self.id, reason=reason))
             elif not self._outgoing:
-                self.do(RefuseCall(call=self.id, status=status, reason=""))
+                self.do(RefuseCall(call=self.id, status=status, reason=MEDIA_WORDS.get(media, ""), why=media))
             elif state.placed:
                 self.do(HangUp(call=self.id, reason=reason))
             canceling = self._outgoing and not state.answered
             self._to(CallStatus.CANCELING if canceling else CallStatus.TERMINATING, cause)
+        elif state.web is not None:
+            self.do(HangUp(call=self.id, reason=reason))  # its door has not heard of it from a peer
         self.session.close()
         for frame in self._runner.abort():
             conference = world.conferences.get(frame.conference)
@@ -437,7 +485,7 @@ class CallMachine:
         self.do(
             PlaceCall(
                 call=self.id,
-                target=f"sip:{self.resource.destination.target}",
+                target=self.target,
                 source=f"sip:{source.target}" if source.target else "",
                 source_name=source.target_name,
                 sdp=self.state.session.local,
@@ -466,6 +514,21 @@ class CallMachine:
             self.state.acked = True
             self.session.confirmed(sdp)
 
+    def _connected(self) -> None:
+        """The browser hears us."""
+        if self.state.answered and not self.state.acked:
+            self.state.acked = True
+            self._set_up()
+
+    def _sit(self) -> None:
+        """An index of the world: who comes back to his seat finds this call."""
+        if self.state.web is not None and self.live:
+            self.world.seats[self.state.web] = self.id
+
+    def _in_conference(self) -> str:
+        """The conferencecall of the conference whose actions it runs or whose room it is in, or empty."""
+        return next(reversed(self._runner.conferencecalls()), "")
+
     def _in_room(self) -> str:
         """The conferencecall whose step into the room is the current action, or empty."""
         frames = self.state.runner.flow.frames
@@ -477,11 +540,16 @@ class CallMachine:
         if self.state.session.room == conference and member is not None and member.resource.status == "joining":
             self._runner.is_in()
             self.world.conferences[conference].joined(id_)
+            # Who has talked all through the greeting begins no more.
+            member.talks(self.state.talking and not self.state.session.muted)
 
     def _talks(self, talking: bool) -> None:
+        if talking != self.state.talking:
+            self.state.talking = talking
+            self.world.touch(self)
         member = self.world.conferencecalls.get(self._in_room())
         if member is not None:
-            member.talks(talking)
+            member.talks(talking and not self.state.session.muted)
 
     def _key_ends_recording(self, digit: str) -> None:
         recording = self.world.recordings.get(self.resource.recording_id)

@@ -24,10 +24,25 @@ REFUSAL_OTHERWISE = 480
 # The same the other way round: what the phone that we call says.
 HANGUP_REASONS = {486: "busy", 600: "busy", 408: "noanswer", 480: "noanswer", 487: "noanswer", 603: "noanswer"}
 
-MEDIA_REFUSALS = {"no_common_codec": 488, "malformed_sdp": 400, "no_ports": 503, "too_many_legs": 503, "no_answer": 503}
+MEDIA_WORDS = {
+    "encryption_required": "This server takes encrypted calls (SRTP) only",
+    "encryption_refused": "This server takes none of the encryption that is offered (SRTP)",
+}
+"""What a phone is told beside the status, where the status alone would leave its owner guessing."""
 
 ENDED_REASONS = {"bye": ("normal", "hangup"), "cancel": ("cancel", "hangup")}
 """Why the signalling ended it -> `hangup_reason`, reason of the conferencecall. Otherwise both `failed`."""
+
+
+class WebSeat(msgspec.Struct, frozen=True, kw_only=True):
+    """The place of a page that joined, to which it can come back."""
+
+    conference: str
+    token: str
+    """Id of the token that let it in; empty: an access key did."""
+    seat: str
+    role: str = ""
+    speaks: bool = True
 
 
 class CallState(msgspec.Struct, kw_only=True):
@@ -49,6 +64,10 @@ class CallState(msgspec.Struct, kw_only=True):
     """Outgoing: INVITE sent."""
     dial_deadline: float = 0.0
     max_deadline: float
+    web: WebSeat | None = None
+    """None: a phone."""
+    talking: bool = False
+    """The engine hears him, muted or not, in a room or not yet: it tells of a beginning once."""
 
 
 def call_variables(call: Call) -> dict[str, str]:

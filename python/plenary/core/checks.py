@@ -61,7 +61,11 @@ def check_calls(request: CreateCalls) -> None:
         path = f"/destinations/{place}"
         _check_address(destination, path)
         if destination.type == "tel":
-            raise Invalid("no_trunk", "This server has no trunk to call numbers. Use a sip address.", f"{path}/type")
+            raise Invalid(
+                "no_trunk",
+                "No trunk is picked for a number: call it as a sip address, number@host, where host is the trunk.",
+                f"{path}/type",
+            )
         found = _SIP_TARGET.fullmatch(destination.target)
         if found is None or not 0 < int(found["port"] or 5060) < 65536:
             raise Invalid("bad_target", "A sip address is user@host or user@host:port.", f"{path}/target")

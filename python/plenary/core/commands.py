@@ -43,6 +43,9 @@ class RefuseCall(Command, frozen=True, kw_only=True):
     call: str
     status: int
     reason: str = ""
+    """A sentence for the phone."""
+    why: str = ""
+    """The reason in `LegRefused`, if it is the media's."""
 
 
 class PlaceCall(Command, frozen=True, kw_only=True):
@@ -83,6 +86,8 @@ class RefuseOffer(Command, frozen=True, kw_only=True):
 
     call: str
     status: int
+    why: str = ""
+    """The reason in `LegRefused`, if it is the media's."""
 
 
 # --- Media engine --------------------------------------------------------------------------------------------------
@@ -97,6 +102,31 @@ class OpenLeg(Command, frozen=True, kw_only=True):
     sdp: str | None
     conference: str | None = None
     """Where it is likely to go: lets the engine put it on the right thread at once."""
+    like: str | None = None
+    """Where there is no offer: what an engine said of this call last, so that ours goes on where that one ended."""
+    web: bool = False
+    """The peer is a browser."""
+    noise_suppression: bool = False
+    normaliser: bool = False
+    voice_activity: bool = True
+    limiter: bool = True
+
+
+class SetMuted(Command, frozen=True, kw_only=True):
+    """Whether nobody in the room hears the call. A new leg is not muted."""
+
+    call: str
+    muted: bool
+
+
+class SetProcessing(Command, frozen=True, kw_only=True):
+    """What is done to what the call says before it is mixed, and to what it hears."""
+
+    call: str
+    noise_suppression: bool
+    normaliser: bool
+    voice_activity: bool
+    limiter: bool
 
 
 class ApplySdp(Command, frozen=True, kw_only=True):
@@ -159,6 +189,8 @@ class StartRecording(Command, frozen=True, kw_only=True):
 
     recording: str
     part: int
+    rate: int = 8_000
+    """Samples per second; the same for all parts."""
     conference: str | None = None
     call: str | None = None
     duration_ms: int = 0

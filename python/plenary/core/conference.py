@@ -192,7 +192,9 @@ class ConferenceMachine:
         if refusal is not None:
             never_joined(self._world, self.resource.customer_id, self.id, call.id, *refusal)
             return refusal
-        member = ConferencecallMachine.create(self._world, self.resource.customer_id, self.id, call.id, "is joining")
+        member = ConferencecallMachine.create(
+            self._world, self.resource.customer_id, self.id, call.id, "is joining", **call.shown
+        )
         self.members[member.id] = None
         return member
 

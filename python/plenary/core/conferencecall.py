@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from .resources import Conferencecall, ConferencecallStatus
@@ -30,7 +32,10 @@ class ConferencecallMachine:
         self.resource = resource
 
     @classmethod
-    def create(cls, world: World, customer: str, conference: str, call: str, cause: str) -> ConferencecallMachine:
+    def create(
+        cls, world: World, customer: str, conference: str, call: str, cause: str, **shown: Any
+    ) -> ConferencecallMachine:
+        """`shown`: what else its resource says of the call."""
         machine = cls(
             world,
             Conferencecall(
@@ -40,6 +45,7 @@ class ConferencecallMachine:
                 reference_id=call,
                 status=ConferencecallStatus.JOINING,
                 tm_create=world.stamp,
+                **shown,
             ),
         )
         world.conferencecalls[machine.id] = machine
@@ -81,6 +87,13 @@ class ConferencecallMachine:
         if self.live and self.resource.talking != talking:
             self.resource = msgspec.structs.replace(self.resource, talking=talking)
             self._world.touch(self)
+
+    def shows(self, cause: str, **fields: Any) -> None:
+        """What the resource says of the call has changed."""
+        if self.live:
+            self.resource = msgspec.structs.replace(self.resource, tm_update=self._world.stamp, **fields)
+            self._world.touch(self)
+            self._world.log("conferencecall_updated", self.resource, self.resource.conference_id, cause)
 
     def _to(self, status: ConferencecallStatus, cause: str) -> None:
         assert status in TRANSITIONS[self.resource.status], (self.resource.status, status)

@@ -3,6 +3,7 @@
     Refusal
     ├── Invalid        400: the request is wrong; `path` names the field
     ├── NotFound       404: no such resource, or it is another customer's
+    ├── Unprocessable  422: understood, but it asks for what this server has not
     ├── WrongState     409: right request, wrong moment
     ├── LimitReached   429: a limit of this server; try with fewer or later
     └── Unavailable    503: the server cannot do it now (engine away, disk full)
@@ -38,6 +39,12 @@ class NotFound(Refusal):
     """No such resource among this customer's."""
 
     status = 404
+
+
+class Unprocessable(Refusal):
+    """What it asks for is well-formed, and nothing that this server could do."""
+
+    status = 422
 
 
 class WrongState(Refusal):

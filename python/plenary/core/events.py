@@ -133,7 +133,8 @@ class LegRefused(Event, frozen=True, kw_only=True):
 
     call: str
     reason: str
-    """`no_common_codec`, `malformed_sdp`, `no_ports`, `too_many_legs`, `unknown_leg`, `wrong_state`."""
+    """`no_common_codec`, `malformed_sdp`, `no_ports`, `too_many_legs`, `unknown_leg`, `wrong_state`,
+    `encryption_required`, `encryption_refused`, `webrtc_off`."""
     detail: str = ""
 
 
@@ -148,6 +149,14 @@ class LegJoined(Event, frozen=True, kw_only=True):
 
     call: str
     conference: str
+
+
+class LegConnected(Event, frozen=True, kw_only=True):
+    """The keys of the call's media are agreed and a path to the peer is found: what we say arrives.
+
+    Said of a browser, each time that it has looked for a path, and of a phone that encrypts by DTLS."""
+
+    call: str
 
 
 class JoinFailed(Event, frozen=True, kw_only=True):
@@ -198,6 +207,7 @@ class LegSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     direction: str
     negotiated: bool
     plays: list[str] = []
+    muted: bool = False
 
 
 class EngineReady(Event, frozen=True, kw_only=True):
@@ -302,6 +312,25 @@ class KickConferencecall(Request, frozen=True, kw_only=True):
     stored: Conferencecall | None = None
 
 
+class MuteConferencecall(Request, frozen=True, kw_only=True):
+    """Whether the others hear him."""
+
+    conferencecall: str
+    muted: bool
+    stored: Conferencecall | None = None
+
+
+class ProcessConferencecall(Request, frozen=True, kw_only=True):
+    """What is done to what he says before the others hear it, and to what he hears."""
+
+    conferencecall: str
+    noise_suppression: bool
+    normaliser: bool
+    voice_activity: bool
+    limiter: bool
+    stored: Conferencecall | None = None
+
+
 class DeleteRecording(Request, frozen=True, kw_only=True):
     recording: str
     stored: Recording | None = None
@@ -318,6 +347,70 @@ class CreateCalls(Request, frozen=True, kw_only=True):
 class HangUpCall(Request, frozen=True, kw_only=True):
     call: str
     stored: Call | None = None
+
+
+# --- Requests of browsers: what a phone does by signalling ----------------------------------------------------------
+
+
+class JoinConference(Request, frozen=True, kw_only=True):
+    """A page joins, with its offer; or comes back to its `seat`: then it is the same call, with a new session.
+
+    The reply is the call. Its session is answered by `AnswerCall` or `AnswerOffer`, or refused, as a phone's is.
+    """
+
+    conference: str
+    call: str
+    """Id of the new call, if it is one; chosen by the door."""
+    sdp: str
+    name: str
+    seat: str
+    """What the page calls its place; empty: it has none to come back to."""
+    token: str = ""
+    """Id of the token that lets it in; empty: an access key does."""
+    role: str = ""
+    speaks: bool = True
+    """False: a listener, whom nobody hears."""
+    seats_max: int = 0
+    """How many may be in by this token at once; 0: no limit."""
+    expired: bool = False
+    """The token leads back to a seat that is taken, and to no new one."""
+    stored: Conference | None = None
+
+
+class PageRequest(Request, frozen=True, kw_only=True):
+    """Of a page about the call that it made; the reply is the call."""
+
+    conference: str
+    call: str
+    token: str | None = None
+    """Id of the token that it was let in by; None: an access key asks, and may ask about any."""
+    stored: Call | None = None
+
+
+class RestartSession(PageRequest, frozen=True, kw_only=True):
+    """The page looks for another path (ICE restart). Answered by `AnswerOffer`, or refused."""
+
+    sdp: str
+
+
+class LeaveConference(PageRequest, frozen=True, kw_only=True):
+    """The page hangs up."""
+
+
+class MuteSelf(PageRequest, frozen=True, kw_only=True):
+    muted: bool
+
+
+class PressDigits(PageRequest, frozen=True, kw_only=True):
+    """Keys of the page's keypad, in their order."""
+
+    digits: str
+
+
+class EndToken(Request, frozen=True, kw_only=True):
+    """Lets go of everybody who was let in by a token that is taken back. The reply is their calls."""
+
+    token: str
 
 
 # --- The server itself ---------------------------------------------------------------------------------------------

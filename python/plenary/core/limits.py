@@ -85,13 +85,16 @@ TARGET_MAX = 255
 """Characters of an address's target."""
 
 RECORDING_MAX_S = 86_400
-"""A day: longer than any call, and a file of 1.4 GB."""
+"""A day: longer than any call, and a file of 1.4 GB at 8 kHz."""
 
 RECORDINGS_KEPT_MAX = 1_000
 """Recordings that one conference or call can make: their ids are part of the resource."""
 
 RECOVERIES_MAX = 5
 """How often the media of one call are set up anew before it is let go."""
+
+SEAT_HELD_S = 15.0
+"""How long a page whose media were lost has to come back to its seat: as long as a phone may be silent."""
 
 ENDED_REMEMBERED = 100_000
 """Ended conferences whose addresses are still known, so that a caller hears that it is over."""
@@ -116,5 +119,13 @@ class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True):
     conferences_max: int = 50_000
     """Conferences that are not over, on this server."""
     conferences_per_customer_max: int = 10_000
+    noise_suppression: bool = False
+    """Whether noise is taken out of what new participants say."""
+    normaliser: bool = False
+    """Whether what new participants say is brought to an even loudness."""
+    voice_activity: bool = True
+    """Whether what is no voice is kept out of what new participants send."""
+    recording_rate: int = 8_000
+    """Samples per second of new recordings: 8, 16 or 48 thousand."""
     participants_max: int = 1_000
     """Participants of one conference."""

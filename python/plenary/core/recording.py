@@ -35,6 +35,8 @@ END_REASONS = {"room_closed": "conference_ended", "leg_closed": "call_ended"}
 class RecordingState(msgspec.Struct, kw_only=True):
     conference: str = ""
     """The conference whose log tells of it; empty: none."""
+    rate: int = 8_000
+    """Samples per second."""
     duration_ms: int = 0
     end_of_silence_ms: int = 0
     end_of_key: str = ""
@@ -57,6 +59,7 @@ class RecordingMachine:
     def create(
         cls, world: World, *, customer: str, reference_type: str, reference: str, state: RecordingState, cause: str
     ) -> RecordingMachine:
+        state.rate = world.settings.recording_rate
         resource = Recording(
             id=world.new_id(),
             customer_id=customer,
@@ -102,6 +105,7 @@ class RecordingMachine:
             StartRecording(
                 recording=self.id,
                 part=self.resource.parts,
+                rate=state.rate,
                 conference=self.resource.reference_id if self.resource.reference_type == "conference" else None,
                 call=self.resource.reference_id if self.resource.reference_type == "call" else None,
                 duration_ms=rest,

@@ -144,20 +144,37 @@ class Conferencecall(msgspec.Struct, frozen=True, kw_only=True):
     """Never set: who has left is `leaved`."""
     reason: str = ""
     """Why he left: `hangup`, `kicked`, `conference_deleted`, `conference_timeout`, `peer_left`, `conference_closed`,
-    `media_lost`, `flow_ended`, `server_stopped`, `failed`. Empty while he is here."""
+    `media_lost`, `token_revoked`, `flow_ended`, `server_stopped`, `failed`. Empty while he is here."""
     talking: bool = False
-    """Whether he speaks now. It changes too often for the event log."""
+    """Whether he speaks now, and the others hear it. It changes too often for the event log."""
+    name: str = ""
+    """What to call him: the name or number of his phone, or the name that he joined by in a browser."""
+    kind: str = "phone"
+    """`phone` or `web` (a browser)."""
+    role: str = ""
+    """`participant`, `listener` or `moderator`, if a join token let him in."""
+    muted: bool = False
+    """The others do not hear him."""
+    noise_suppression: bool = False
+    """Noise is taken out of what he says."""
+    normaliser: bool = False
+    """What he says is brought to an even loudness."""
+    voice_activity: bool = True
+    """What is no voice is kept out of what he sends, and `talking` is told."""
+    limiter: bool = True
+    """What he hears is brought down where it would be above full scale; otherwise it is cut there."""
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
     """One end of a call."""
 
     type: str = "sip"
-    """`sip` (target `user@host[:port]`) or `tel` (target E.164 with `+`)."""
+    """`sip` (target `user@host[:port]`), `tel` (target E.164 with `+`), or `web`: a browser, of which `target` is
+    the id of the join token (empty: an access key let it in); what it joined, of which it is the conference's id."""
     target: str = ""
     """The address itself."""
     target_name: str = ""
-    """The name that the other phone shows."""
+    """The name that the other phone shows, or that the browser joined by."""
     name: str = ""
     """A label of yours."""
     detail: str = ""
@@ -220,7 +237,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     direction: CallDirection
     """Who called."""
     mute_direction: str = ""
-    """Always empty: nobody is muted."""
+    """`in`: those in the room do not hear this phone. Empty: they do."""
     hangup_by: str = ""
     """`local`, `remote`, or empty while the call is up."""
     hangup_reason: str = ""
@@ -241,6 +258,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """The phone has put us on hold."""
     conference_id: str = ZERO_ID
     """The conference whose room (or whose pre_actions or post_actions) this call is in."""
+    media_lost: bool = False
+    """A browser has lost its media, as the media engine was started again: it has 15 s to join again with its seat."""
 
 
 class RecordingStatus(StrEnum):
@@ -291,6 +310,51 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     empty before the end."""
 
 
+class TokenRole(StrEnum):
+    """What a join token lets its holder be.
+
+    A `participant` is heard, sees who is there, and has a keypad; a `listener` hears and sees; a `moderator` may mute
+    others as well.
+    """
+
+    PARTICIPANT = "participant"
+    LISTENER = "listener"
+    MODERATOR = "moderator"
+
+
+SCOPES: dict[TokenRole, tuple[str, ...]] = {
+    TokenRole.PARTICIPANT: ("join", "publish", "roster", "digits"),
+    TokenRole.LISTENER: ("join", "roster"),
+    TokenRole.MODERATOR: ("join", "publish", "roster", "digits", "mute_others"),
+}
+"""What each role may at most: join, be heard, see who is there, press keys, mute others."""
+
+
+class JoinToken(msgspec.Struct, frozen=True, kw_only=True):
+    """What lets a browser into one conference, until it expires or is taken back."""
+
+    id: str
+    """Its id, which is no secret."""
+    customer_id: str
+    """Whose it is."""
+    conference_id: str
+    """The only conference that it is good for. With the conference it ends."""
+    name: str = ""
+    """What the others see; empty: the page asks whoever joins."""
+    role: TokenRole = TokenRole.PARTICIPANT
+    """What its holder is in the conference."""
+    scopes: list[str] = []
+    """What its holder may do: `join`, `publish` (be heard), `roster` (see who is there), `digits`, `mute_others`."""
+    seats: int = 1
+    """How many may be in by it at once."""
+    tm_create: str
+    """When it was made."""
+    tm_expire: str
+    """Until when it lets people in. Who is in stays beyond that, and comes back to his seat while his call is up."""
+    tm_delete: str = NEVER
+    """When it was taken back."""
+
+
 Resource = Conference | Conferencecall | Call | Recording
 
 
@@ -300,6 +364,7 @@ EVENT_TYPES: dict[str, str] = {
     "conference_deleted": "A conference is over: deleted, timed out, or left by one of two parties. Once for each.",
     "conferencecall_joining": "A call is on its way into a conference; its `pre_actions` come first.",
     "conferencecall_joined": "A participant is in the room, and hears the others.",
+    "conferencecall_updated": "A participant was muted or is heard again, or what is done to his voice has changed.",
     "conferencecall_leaving": "A participant is to leave: kicked, or the conference is over.",
     "conferencecall_leaved": "A participant is out of the room; `reason` says why. His call may still hear the "
     "`post_actions`.",

@@ -9,6 +9,9 @@ Where the leg should be (`room`) and what it should play (`plays`) is kept as th
 engine once the leg is there. So the same few lines serve a late offer, whose leg comes up after the flow has started,
 and an engine that was started again.
 
+A browser can't be offered anything: whatever its page wants anew, it asks for (`renewed`). So when its leg is gone, all
+that can be done is to wait for it (`AWAITED`); it has `SEAT_HELD_S` for that.
+
 A new engine knows nothing of our legs. Where the phone already has an SDP of the old one, it gets a new offer
 (`RECOVERING`, `REOFFERED`); if it has not confirmed the call yet, as soon as it has (`stale`).
 """
@@ -32,11 +35,13 @@ from .commands import (
     Play,
     RefuseOffer,
     SendOffer,
+    SetMuted,
+    SetProcessing,
     StopPlay,
     Tone,
 )
 from .events import Event, LegAnswered, LegApplied, LegOffered, LegRefused, LegSnapshot
-from .limits import RECOVERIES_MAX
+from .limits import RECOVERIES_MAX, SEAT_HELD_S
 
 
 class Exchange(StrEnum):
@@ -59,9 +64,17 @@ class Exchange(StrEnum):
     """The phone has our re-INVITE."""
     BACKING_OFF = "backing_off"
     """The phone refused it, because its own was under way (491): once more in a moment."""
+    AWAITED = "awaited"
+    """The page has to come back with another offer."""
 
 
-OF_ENGINE = frozenset(Exchange) - {Exchange.IDLE, Exchange.OFFERED, Exchange.REOFFERED, Exchange.BACKING_OFF}
+OF_ENGINE = frozenset(Exchange) - {
+    Exchange.IDLE,
+    Exchange.OFFERED,
+    Exchange.REOFFERED,
+    Exchange.BACKING_OFF,
+    Exchange.AWAITED,
+}
 """Exchanges in which the engine is to move."""
 
 AFTER: dict[tuple[Exchange, type[Event]], Exchange] = {
@@ -82,6 +95,18 @@ GLARE_WAIT_S = 2.1
 """How long to wait after a 491: the shortest time of one who made the call, longer than of one who did not (RFC 3261
 section 14.1)."""
 
+MEDIA_REFUSALS = {
+    "no_common_codec": 488,
+    "malformed_sdp": 400,
+    "no_ports": 503,
+    "too_many_legs": 503,
+    "no_answer": 503,
+    "encryption_required": 488,
+    "encryption_refused": 488,
+    "webrtc_off": 503,
+}
+"""What the phone is told (RFC 3261 section 21) when the engine can't do what its SDP asks for, by reason."""
+
 HELD = frozenset({"recvonly", "inactive"})
 """Directions, seen from us, in which the phone does not want to hear us: it is on hold."""
 
@@ -99,6 +124,8 @@ class SessionState(msgspec.Struct, kw_only=True):
     """What the phone was told of is gone, and it has not confirmed the call yet."""
     local: str = ""
     """Our SDP of the first exchange, or of our re-INVITE."""
+    latest: str = ""
+    """Our SDP of the newest exchange."""
     remote: str | None = None
     """The phone's SDP that the engine works on; None: it makes an offer."""
     queued: bool = False
@@ -113,6 +140,15 @@ class SessionState(msgspec.Struct, kw_only=True):
     opened: bool = False
     """The engine was asked for a leg."""
     closed: bool = False
+    web: bool = False
+    """The peer is a browser."""
+    muted: bool = False
+    noise_suppression: bool = False
+    normaliser: bool = False
+    voice_activity: bool = True
+    limiter: bool = True
+    processing_changed: bool = False
+    """Since the leg was opened."""
 
 
 class Owner(Protocol):
@@ -145,6 +181,10 @@ class Owner(Protocol):
         """Sound can flow, for the first time or again."""
         ...
 
+    def media_awaited(self) -> None:
+        """The session is gone, and the page has to make it again."""
+        ...
+
     def direction_changed(self) -> None: ...
     def media_failed(self, reason: str, detail: str) -> None:
         """The session has come to nothing: the call cannot go on. Reasons as in `LegRefused`, and `lost`."""
@@ -162,7 +202,7 @@ class Session:
         """Makes the leg: answers `offer`, or makes our own if there is none."""
         self.state.remote, self.state.local, self.state.opened = offer, "", True
         self._await_engine(Exchange.OFFERING if offer is None else Exchange.ANSWERING)
-        self._owner.do(OpenLeg(call=self._owner.id, sdp=offer, conference=conference))
+        self._open_leg(offer, conference)
 
     def join(self, conference: str) -> None:
         self.state.room = conference
@@ -190,6 +230,19 @@ class Session:
     def play_ended(self, play: str) -> None:
         self.state.plays = [order for order in self.state.plays if order.play != play]
 
+    def mute(self, *, muted: bool) -> None:
+        self.state.muted = muted
+        if self.state.negotiated:
+            self._owner.do(SetMuted(call=self._owner.id, muted=muted))
+
+    def process(self, *, noise_suppression: bool, normaliser: bool, voice_activity: bool, limiter: bool) -> None:
+        state = self.state
+        state.noise_suppression, state.normaliser = noise_suppression, normaliser
+        state.voice_activity, state.limiter = voice_activity, limiter
+        state.processing_changed = True
+        if state.negotiated:
+            self._set_processing()
+
     def close(self) -> None:
         state = self.state
         state.closed, state.exchange, state.negotiated, state.queued = True, Exchange.IDLE, False, False
@@ -200,6 +253,15 @@ class Session:
     @property
     def on_hold(self) -> bool:
         return self.state.direction in HELD
+
+    @property
+    def under_way(self) -> bool:
+        """An exchange of offer and answer has not come to its end."""
+        return self.state.exchange not in (Exchange.IDLE, Exchange.AWAITED)
+
+    @property
+    def awaits_page(self) -> bool:
+        return self.state.exchange is Exchange.AWAITED
 
     # --- What the phone says -------------------------------------------------------------------------------------
 
@@ -219,6 +281,16 @@ class Session:
             state.remote = sdp
             self._await_engine(Exchange.REANSWERING)
             self._owner.do(ApplySdp(call=self._owner.id, kind="offer", sdp=sdp))
+
+    def renewed(self, sdp: str) -> None:
+        """The page offers a session in place of the one it has or had. Not while an exchange is under way."""
+        state = self.state
+        assert state.web, "phones are answered by `offered`"
+        assert not self.under_way, state.exchange
+        if state.exchange is Exchange.AWAITED:
+            self.open(sdp, state.room or None)
+        else:
+            self.offered(sdp)
 
     def confirmed(self, sdp: str | None) -> None:
         """The call stands: with the phone's answer, if what it confirmed was our offer."""
@@ -250,6 +322,8 @@ class Session:
         if after is None:
             return
         state.exchange, state.deadline = after, 0.0
+        if isinstance(event, LegAnswered | LegOffered):
+            state.latest = event.sdp
         match event:
             case LegAnswered():
                 if before is Exchange.REANSWERING:
@@ -280,9 +354,11 @@ class Session:
             self._restore()
 
     def fire(self) -> None:
-        """The engine has taken too long, or the time to back off is over."""
+        """The engine has taken too long, or the page; or the time to back off is over."""
         if self.state.exchange is Exchange.BACKING_OFF:
             self._offer_again()
+        elif self.state.exchange is Exchange.AWAITED and self._owner.engine_ready:
+            self._failed("lost")
         elif self._owner.engine_ready or not self._owner.told:
             self._failed("no_answer")
         else:
@@ -302,8 +378,7 @@ class Session:
         match state.exchange:
             case Exchange.ANSWERING | Exchange.OFFERING | Exchange.RECOVERING:
                 self._await_engine(state.exchange)
-                offer = state.remote if state.exchange is Exchange.ANSWERING else None
-                owner.do(OpenLeg(call=owner.id, sdp=offer))
+                self._open_leg(state.remote if state.exchange is Exchange.ANSWERING else None)
             case Exchange.APPLYING | Exchange.REANSWERING:
                 assert state.remote is not None
                 self._await_engine(state.exchange)
@@ -320,6 +395,10 @@ class Session:
             for order in state.plays:
                 if order.play not in leg.plays:
                     self._issue(order)
+            if state.muted != leg.muted:
+                owner.do(SetMuted(call=owner.id, muted=state.muted))
+            if state.processing_changed:
+                self._set_processing()
         if not state.room and leg.conference is not None:
             owner.do(LeaveRoom(call=owner.id))
         wanted = {order.play for order in state.plays}
@@ -335,10 +414,43 @@ class Session:
             self._owner.media_failed("lost", "")
             return
         state.recoveries += 1
+        if state.web:
+            state.exchange, state.deadline = Exchange.AWAITED, self._owner.now + SEAT_HELD_S
+            self._owner.media_awaited()
+            return
         self._await_engine(Exchange.RECOVERING)
-        self._owner.do(OpenLeg(call=self._owner.id, sdp=None, conference=state.room or None))
+        self._open_leg(None, state.room or None)
 
     # --- Inside --------------------------------------------------------------------------------------------------
+
+    def _open_leg(self, offer: str | None, conference: str | None = None) -> None:
+        state = self.state
+        state.processing_changed = False
+        self._owner.do(
+            OpenLeg(
+                call=self._owner.id,
+                sdp=offer,
+                conference=conference,
+                like=(state.latest or None) if offer is None else None,
+                web=state.web,
+                noise_suppression=state.noise_suppression,
+                normaliser=state.normaliser,
+                voice_activity=state.voice_activity,
+                limiter=state.limiter,
+            )
+        )
+
+    def _set_processing(self) -> None:
+        state = self.state
+        self._owner.do(
+            SetProcessing(
+                call=self._owner.id,
+                noise_suppression=state.noise_suppression,
+                normaliser=state.normaliser,
+                voice_activity=state.voice_activity,
+                limiter=state.limiter,
+            )
+        )
 
     def _await_engine(self, exchange: Exchange) -> None:
         self.state.exchange = exchange
@@ -365,8 +477,8 @@ class Session:
     def _issue(self, order: PlayOrder) -> None:
         self._owner.do(Play(call=self._owner.id, play=order.play, prompt=order.prompt, tone=order.tone))
 
-    def _refuse(self, status: int) -> None:
-        self._owner.do(RefuseOffer(call=self._owner.id, status=status))
+    def _refuse(self, status: int, why: str = "") -> None:
+        self._owner.do(RefuseOffer(call=self._owner.id, status=status, why=why))
 
     def _up(self, direction: str) -> None:
         """An exchange is complete."""
@@ -376,6 +488,8 @@ class Session:
             self._owner.direction_changed()
         if not state.negotiated:
             state.negotiated = True
+            if state.muted:
+                self._owner.do(SetMuted(call=self._owner.id, muted=True))
             if state.room:
                 self._owner.do(JoinRoom(call=self._owner.id, conference=state.room))
             for order in state.plays:
@@ -393,8 +507,8 @@ class Session:
         """The exchange under way has come to nothing. The session goes on as it was, if there was one."""
         state, before = self.state, self.state.exchange
         state.exchange, state.deadline = Exchange.IDLE, 0.0
-        if before in (Exchange.REANSWERING, Exchange.REOFFERING):
-            self._refuse(488 if reason == "no_common_codec" else 400 if reason == "malformed_sdp" else 500)
+        if before in (Exchange.REANSWERING, Exchange.REOFFERING) or self._page_waits(before):
+            self._refuse(MEDIA_REFUSALS.get(reason, 500), reason)
         if not state.negotiated:
             self._owner.media_failed(reason, detail)
         elif reason == "unknown_leg":
@@ -406,17 +520,21 @@ class Session:
     def _drop_offers(self) -> None:
         """The engine cannot answer the phone's offers now: it may ask again."""
         state = self.state
-        if state.exchange in (Exchange.REANSWERING, Exchange.REOFFERING):
+        if state.exchange in (Exchange.REANSWERING, Exchange.REOFFERING) or self._page_waits(state.exchange):
             state.exchange, state.deadline = Exchange.IDLE, 0.0
             self._refuse(500)
         if state.queued:
             state.queued = False
             self._refuse(500)
 
+    def _page_waits(self, exchange: Exchange) -> bool:
+        """The page of an answered call waits for the answer to its offer of a whole new session."""
+        return self.state.web and self._owner.told and exchange is Exchange.ANSWERING
+
     def _restore(self) -> None:
         """There is no leg (any more): makes it again, at the point where the call is."""
         state = self.state
-        if self._owner.confirmed:
+        if self._owner.confirmed or (state.web and self._owner.told):
             self.recover()
         elif self._owner.told:
             state.exchange, state.deadline, state.stale = Exchange.IDLE, 0.0, True

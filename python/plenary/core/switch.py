@@ -16,24 +16,30 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from . import newcall, pages
 from .call import CallMachine, decode_state
 from .changes import Changes, Row
 from .checks import check_actions, check_calls, check_conference, check_recording
 from .commands import CloseLeg, CloseRoom, Command, RefuseCall, Reply, StopRecording
 from .conference import ConferenceMachine, ConferenceState, over
 from .conferencecall import ConferencecallMachine
-from .errors import LimitReached, NotFound, Refusal, Unavailable
+from .errors import LimitReached, NotFound, Refusal, Unavailable, WrongState
 from .events import (
     CallOffered,
     CreateCalls,
     CreateConference,
     DeleteConference,
     DeleteRecording,
+    EndToken,
     EngineLost,
     EngineReady,
     Event,
     HangUpCall,
+    JoinConference,
     KickConferencecall,
+    MuteConferencecall,
+    PageRequest,
+    ProcessConferencecall,
     PromptFailed,
     PromptReady,
     RecordingEnded,
@@ -47,13 +53,19 @@ from .events import (
 from .ids import NEVER, ZERO_ID, Ids
 from .limits import SwitchSettings
 from .recording import RecordingMachine, RecordingState, deleted
-from .resources import Call, Conference, Conferencecall, Recording, RecordingStatus, Resource
+from .recovery import Recovered, Recovery
+from .resources import Call, CallDirection, Conference, Conferencecall, Recording, RecordingStatus, Resource
 from .world import Machine, World
 
 __all__ = ["Switch", "SwitchSettings"]
 
 TIMERS_SLACK = 1_000
 """Timers out of date that may lie around before they are cleared away."""
+
+BEGINNINGS = CreateConference | CreateCalls | JoinConference | StartConferenceRecording
+"""Requests that a server which is ending refuses."""
+
+ParticipantRequest = KickConferencecall | MuteConferencecall | ProcessConferencecall
 
 _decode_conference = msgspec.msgpack.Decoder(ConferenceState).decode
 _decode_recording = msgspec.msgpack.Decoder(RecordingState).decode
@@ -68,6 +80,7 @@ class Switch:
         self._stored: dict[str, Row] = {}
         """Rows of resources that are not at work: `stored` ones that were deleted."""
         self._recovering = False
+        self._recovery = Recovery()
         self._stopping = False
         self._per_customer: dict[str, int] = {}
         """Customer -> its conferences that are at work."""
@@ -111,6 +124,7 @@ class Switch:
     def changes(self) -> Changes:
         """What has changed since the last call: one row for each resource, and every log entry."""
         world = self._world
+        self._recovery.note(world.touched.values(), world.now)
         rows = [Row(resource=m.resource, state=m.dump(), live=m.live) for m in world.touched.values()]
         changes = Changes(rows=[*rows, *self._stored.values()], log=world.entries)
         for machine in world.touched.values():
@@ -122,6 +136,15 @@ class Switch:
     def holds(self, id_: str) -> bool:
         """Whether this resource is at work here. If not, requests need it as `stored`."""
         return self._find(id_) is not None
+
+    def recovered(self) -> Recovered | None:
+        """What has become of the calls that an engine left without media, once that is known of all. Drained."""
+        return self._recovery.take()
+
+    @property
+    def engine_ready(self) -> bool:
+        """There is an engine, and it was told all that it has to know."""
+        return self._world.engine_ready
 
     @property
     def live_calls(self) -> int:
@@ -142,6 +165,11 @@ class Switch:
     def recordings(self) -> list[str]:
         """Their ids."""
         return list(self._world.recordings)
+
+    def target_of(self, call: str) -> str:
+        """The URI that a call is placed to; empty for one that came in, or that there is not."""
+        found = self._world.calls.get(call)
+        return found.target if found is not None and found.resource.direction is CallDirection.OUTGOING else ""
 
     def conference_of(self, user: str) -> str:
         """Id of the conference that the user part of an address leads to, at work or not; the zero id if none can."""
@@ -240,7 +268,7 @@ class Switch:
         if customer is None:
             world.do(RefuseCall(call=event.call, status=404, reason=""))
             return
-        call = CallMachine.create_incoming(world, event, customer, id_)
+        call = newcall.incoming(world, event, customer, id_)
         if self._stopping:
             call.let_go("failed", "the server was told to end", "failed", status=503)
         elif not world.engine_ready:
@@ -260,6 +288,7 @@ class Switch:
         world.engine_ready = True
         held = set(event.recordings)
         if event.restarted:
+            self._recovery.begin(world.calls.values(), world.now)
             for recording in world.recordings.values():
                 recording.part_lost(written=True, recorded_ms=event.recorded_ms.get(recording.id, 0))
         rooms = set(event.conferences)
@@ -306,7 +335,7 @@ class Switch:
     # --- Requests ------------------------------------------------------------------------------------------------
 
     def _request(self, request: Request) -> Resource | list[Resource]:
-        if self._stopping and isinstance(request, CreateConference | CreateCalls | StartConferenceRecording):
+        if self._stopping and isinstance(request, BEGINNINGS):
             raise Unavailable("server_ending", "The server is ending. Try again in a moment.")
         match request:
             case CreateConference():
@@ -339,6 +368,19 @@ class Switch:
                 return conference.resource
             case KickConferencecall():
                 return self._kick(request)
+            case MuteConferencecall():
+                return self._mute(request)
+            case ProcessConferencecall():
+                return self._process(request)
+            case JoinConference():
+                conference = self._conference(request.conference, request)
+                if not isinstance(conference, ConferenceMachine):
+                    raise over(conference)
+                return pages.join(self._world, conference, request)
+            case EndToken():
+                return pages.end_token(self._world, request)
+            case PageRequest():
+                return pages.ask(self._world, request)
             case DeleteRecording():
                 return self._delete_recording(request)
             case CreateCalls():
@@ -361,14 +403,41 @@ class Switch:
         return ConferenceMachine.create(world, request).resource
 
     def _kick(self, request: KickConferencecall) -> Conferencecall:
-        member = self._world.conferencecalls.get(request.conferencecall)
-        resource = member.resource if member is not None else request.stored
-        if resource is None or resource.customer_id != request.customer:
-            raise NotFound("conferencecall_not_found", "There is no such conferencecall.")
-        if member is None or not member.live:
-            return resource
+        member = self._member(request)
+        if not isinstance(member, ConferencecallMachine):
+            return member
+        resource = member.resource
         self._world.conferences[resource.conference_id].kick(member.id, "kicked through the API")
         return member.resource
+
+    def _mute(self, request: MuteConferencecall) -> Conferencecall:
+        member = self._member(request)
+        if not isinstance(member, ConferencecallMachine):
+            raise WrongState("wrong_state", "He has left the conference.")
+        cause = "muted through the API" if request.muted else "unmuted through the API"
+        self._world.calls[member.resource.reference_id].mute(cause, muted=request.muted)
+        return member.resource
+
+    def _process(self, request: ProcessConferencecall) -> Conferencecall:
+        member = self._member(request)
+        if not isinstance(member, ConferencecallMachine):
+            raise WrongState("wrong_state", "He has left the conference.")
+        call = self._world.calls[member.resource.reference_id]
+        call.process(
+            noise_suppression=request.noise_suppression,
+            normaliser=request.normaliser,
+            voice_activity=request.voice_activity,
+            limiter=request.limiter,
+        )
+        return member.resource
+
+    def _member(self, request: ParticipantRequest) -> ConferencecallMachine | Conferencecall:
+        """The participant who is here, or what the store has of one who was. Raises `NotFound`."""
+        machine = self._world.conferencecalls.get(request.conferencecall)
+        resource = machine.resource if machine is not None else request.stored
+        if resource is None or resource.customer_id != request.customer:
+            raise NotFound("conferencecall_not_found", "There is no such conferencecall.")
+        return machine if machine is not None and machine.live else resource
 
     def _delete_recording(self, request: DeleteRecording) -> Recording:
         cause = "deleted through the API"
@@ -396,7 +465,7 @@ class Switch:
         if len(world.calls) + len(request.destinations) > world.settings.calls_max:
             raise LimitReached("too_many_calls", "The server has too many calls at the moment. Try later.")
         return [
-            CallMachine.create_outgoing(world, request.customer, request.source, destination, request.actions).resource
+            newcall.outgoing(world, request.customer, request.source, destination, request.actions).resource
             for destination in request.destinations
         ]
 

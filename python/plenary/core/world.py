@@ -18,6 +18,7 @@ from .routing import Routes
 
 if TYPE_CHECKING:
     from .call import CallMachine
+    from .callstate import WebSeat
     from .conference import ConferenceMachine
     from .conferencecall import ConferencecallMachine
     from .recording import RecordingMachine
@@ -61,6 +62,8 @@ class World:
         self.conferencecalls: dict[str, ConferencecallMachine] = {}
         self.calls: dict[str, CallMachine] = {}
         self.recordings: dict[str, RecordingMachine] = {}
+        self.seats: dict[WebSeat, str] = {}
+        """Seat of a page -> its call."""
         self.numbers: dict[str, int] = {}
         self.waiting: dict[str, str] = {}
         """Prompt request -> the call that waits for it."""

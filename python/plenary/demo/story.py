@@ -25,6 +25,7 @@ from ..config import Config, Settings
 from ..keys import new_key
 from ..running import RunningServer, running
 from ..speech.prompts import Prompt
+from ..speech.sound import RATE
 from ..testing.phone import Phone
 from ..testing.voice import PhoneError
 from . import hearing
@@ -56,9 +57,10 @@ async def run_demo(stay: bool) -> int:
     with tempfile.TemporaryDirectory(prefix="plenary-demo-") as folder, View(TITLE) as view:
         key = new_key()
         config = _config(Path(folder), key)
-        taken = [str(port) for port, place in ((8080, config.http), (5060, config.sip)) if place.port != port]
+        (phones,) = config.sip
+        taken = [str(port) for port, place in ((8080, config.http), (5060, phones.at)) if place.port != port]
         why = f" (taken: {', '.join(taken)})" if taken else ""
-        view.doing(f"starting a server: REST on {config.http}, SIP on {config.sip}{why}, data in {folder}")
+        view.doing(f"starting a server: REST on {config.http}, SIP on {phones.at}{why}, data in {folder}")
         async with running(config) as up:
             view.fact("the server is up and ready", not up.server.trouble())
             async with httpx.AsyncClient(
@@ -69,6 +71,8 @@ async def run_demo(stay: bool) -> int:
                 except (TimeoutError, httpx.HTTPError, OSError, wave.Error, PhoneError) as error:
                     view.fact(f"the story came to its end ({type(error).__name__}: {error})", False)
                 view.__exit__()
+                style = "bold green" if view.all_true else "bold red"
+                view.console.print(f"  {view.verdict()}", style=style, highlight=False, soft_wrap=True)
                 status = 0 if view.all_true else 1
                 if stay:
                     await _stay(view, config, key, rest)
@@ -112,7 +116,7 @@ class _Story:
 
     async def _dial_in(self, conference: str) -> None:
         greeting = await self._prompt("pre_actions")
-        uri = f"sip:{conference}@{self.up.config.sip}"
+        uri = f"sip:{conference}@{self.up.config.sip[0].at}"
         self.view.doing(f"{', '.join(self.phones)} dial {uri}")
 
         async def call(phone: Phone) -> None:
@@ -276,11 +280,11 @@ async def _stay(view: View, config: Config, key: str, rest: httpx.AsyncClient) -
         f"""
   The server stays up until Ctrl-C; then all of it is gone. Call it from any SIP phone on this machine at
 
-    [bold]sip:demo@{config.sip}[/]
+    [bold]sip:demo@{config.sip[0].at}[/]
 
   or without a phone, with a virtual one:
 
-    python examples/call.py sip:demo@{config.sip} --seconds 5 --hear heard.wav
+    .venv/bin/python examples/call.py sip:demo@{config.sip[0].at} --seconds 5 --hear heard.wav
 
   Look at it, record it, end it; the API is described at [bold]{base}/docs[/]
 
@@ -309,7 +313,16 @@ def _config(folder: Path, key: str) -> Config:
     """The usual ports where they are free, others where not."""
     http = _free(8080, socket.SOCK_STREAM)
     sip = _free(5060, socket.SOCK_DGRAM)
-    return Config.from_settings(Settings(http=f"127.0.0.1:{http}", sip=f"127.0.0.1:{sip}", data=folder, access_key=key))
+    return Config.from_settings(
+        Settings(
+            http=f"127.0.0.1:{http}",
+            sip=(f"127.0.0.1:{sip}",),
+            data=folder,
+            access_key=key,
+            webrtc_port=0,
+            recording_rate=RATE_HZ,
+        )
+    )
 
 
 def _free(port: int, kind: socket.SocketKind) -> int:
@@ -329,7 +342,10 @@ def _from_to(values: Sequence[float], digits: int = 0) -> str:
 
 
 def _pcm(prompt: Prompt) -> array[int]:
-    return array("h", prompt.pcm)
+    """As a telephone carries it. The mean of each two samples is a low pass that is good enough to compare with."""
+    pcm = array("h", prompt.pcm)
+    assert RATE == 2 * RATE_HZ
+    return array("h", [(pcm[at] + pcm[at + 1]) // 2 for at in range(0, len(pcm) - 1, 2)])
 
 
 def _read_wav(data: bytes) -> tuple[array[int], float]:

@@ -79,6 +79,13 @@ class View:
             mark = "ok  " if is_true else "FAIL"
             self.console.print(f"{self._elapsed():5.1f} s  {mark}  {sentence}  {figures}", soft_wrap=True)
 
+    def verdict(self) -> str:
+        """The last line: whether all was as expected, or what was not."""
+        wrong = [fact.sentence for fact in self.facts if not fact.is_true]
+        if wrong:
+            return f"{len(wrong)} of {len(self.facts)} not as expected: {'; '.join(wrong)}"
+        return f"all {len(self.facts)} as expected" if self.facts else "nothing was measured"
+
     def event(self, line: str) -> None:
         """An entry of the server's log."""
         self.events.append(line)

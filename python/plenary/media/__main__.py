@@ -21,6 +21,9 @@ def main() -> int:
     parser.add_argument("--rtp-address", default="127.0.0.1", help="IP address that RTP is bound to")
     parser.add_argument("--public-address", help="IP address in SDP (default: that of RTP)")
     parser.add_argument("--rtp-ports", type=_port_range, default=(20000, 29999), help="FIRST-LAST")
+    parser.add_argument(
+        "--webrtc-port", type=int, default=0, help="UDP and TCP port for browsers, one per thread from here (0: none)"
+    )
     parser.add_argument("--threads", type=int, default=1, help="media threads")
     parser.add_argument("--orphan-timeout-s", type=float, default=30.0, help="seconds without a server until it ends")
     parser.add_argument(
@@ -35,6 +38,7 @@ def main() -> int:
             public_address=arguments.public_address or arguments.rtp_address,
             rtp_port_first=arguments.rtp_ports[0],
             rtp_port_last=arguments.rtp_ports[1],
+            webrtc_port=arguments.webrtc_port,
             threads=arguments.threads,
             orphan_timeout_s=arguments.orphan_timeout_s,
             inactivity_first_s=arguments.inactivity_first_s,

@@ -16,7 +16,7 @@ when it comes twice.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, cast
 
@@ -30,6 +30,8 @@ PROMPT_BYTES_MAX = wire.FRAME_BYTES_MAX - 1024
 """A prompt travels in one frame, with room for its name."""
 PROMPTS_BYTES = 128 << 20
 """Prompts that we rely on the engine to have. It keeps twice that, so it drops none of these."""
+KEYS_MAX = 12_000
+"""Legs whose keys we keep: as many as an engine has. The oldest go first."""
 REPORTS_MAX = 1024
 """Reports that nobody fetched; the oldest go first."""
 UNSENT_BYTES_MAX = 64 << 20
@@ -54,27 +56,42 @@ NOWHERE = Position("", 0)
 """No engine is known."""
 
 
+class LegSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a leg is made with that the core has no part in."""
+
+    srtp: wire.Encryption = "optional"
+    codecs: Sequence[str] = wire.CODECS
+    """Encoding names, in order of preference."""
+
+
+DEFAULTS = LegSettings()
+
+
 class EngineLink:
     """Speaks with one engine at a time.
 
     From the world: `connected`, `receive`, `disconnected`. From the server: `perform`, `load_prompt`, `ask_stats`,
     `acknowledge`. After each of them, drain `to_send()`, `events()` and `reports()`.
 
-    `position` is what was last committed.
+    `position` is what was last committed. `settings_of` is asked about a call whenever a leg is made for it.
     """
 
     def __init__(
         self,
         recording_path: RecordingPath,
         position: Position = NOWHERE,
+        settings_of: Callable[[str], LegSettings] = lambda _: DEFAULTS,
     ) -> None:
         self._recording_path = recording_path
+        self._settings_of = settings_of
         self._position = position
         self._frames = wire.Frames()
         self._welcome: wire.Welcome | None = None
         self._restarted = False
         self._ready = False
         self._prompts: OrderedDict[str, int] = OrderedDict()
+        self._keys: dict[str, str] = {}
+        """By leg, what the next engine needs to know of its handshakes. Secret: never on a disk or in a log."""
         self._out = bytearray()
         self._events: list[events.Event] = []
         self._reports: list[Report] = []
@@ -124,9 +141,14 @@ class EngineLink:
     # --- From the server
 
     def perform(self, wanted: Iterable[commands.Command]) -> None:
-        """Has the engine do those of `wanted` that are its business, in order, and all of them at one tick unless they
-        are more than a frame can hold."""
-        batch = [message for command in wanted if (message := self._to_wire(command)) is not None]
+        """Has the engine do those of `wanted` that are its business, in order and in one frame, unless they are more
+        than it can hold."""
+        batch: list[wire.Message] = []
+        for command in wanted:
+            if (message := self._to_wire(command)) is not None:
+                batch.append(message)
+            if isinstance(command, commands.CloseLeg):
+                self._keys.pop(command.call, None)
         if not batch:
             return
         if self._welcome is None:
@@ -141,16 +163,16 @@ class EngineLink:
         """Whether the engine surely has this prompt."""
         return prompt in self._prompts
 
-    def load_prompt(self, prompt: str, pcm: bytes) -> None:
-        """Loads a prompt (mono, 8 kHz, 16 bit little-endian) unless the engine has it. Raises PromptTooLong."""
+    def load_prompt(self, prompt: str, pcm: bytes, rate: int) -> None:
+        """Loads a prompt (mono, 16 bit little-endian) unless the engine has it. Raises PromptTooLong."""
         if len(pcm) > PROMPT_BYTES_MAX:
-            most_s = PROMPT_BYTES_MAX // (wire.RATE_HZ * wire.SAMPLE_BYTES)
+            most_s = PROMPT_BYTES_MAX // (rate * wire.SAMPLE_BYTES)
             raise PromptTooLong(f"a prompt of {len(pcm)} bytes; at most {most_s} s of sound can be played at once")
         if self._welcome is None:
             self.dropped_commands += 1
             return
         if prompt not in self._prompts:
-            self._send(wire.LoadPrompt(prompt=prompt, pcm=pcm))
+            self._send(wire.LoadPrompt(prompt=prompt, rate=rate, pcm=pcm))
         self._prompts[prompt] = len(pcm)
         self._prompts.move_to_end(prompt)
         while sum(self._prompts.values()) > PROMPTS_BYTES:
@@ -198,6 +220,8 @@ class EngineLink:
         if self._restarted:
             self._position = Position(welcome.engine, welcome.last_seq)
             self._prompts.clear()
+        # The engine doesn't know the keys of legs that it has not been told of yet: those we have stay.
+        self._keys |= {leg.leg: leg.keys for leg in welcome.snapshot.legs if leg.keys is not None}
         held = set(welcome.snapshot.prompts)
         for prompt in [prompt for prompt in self._prompts if prompt not in held]:
             del self._prompts[prompt]
@@ -211,6 +235,10 @@ class EngineLink:
         self._position = Position(self._position.engine, event.seq)
         if isinstance(event, wire.PlayEnded) and event.reason == "unknown_prompt":
             self._prompts.clear()  # it dropped something that we relied on: rely on nothing
+        if isinstance(event, wire.LegKeyed):
+            self._keys[event.leg] = event.keys
+            if len(self._keys) > KEYS_MAX:
+                del self._keys[next(iter(self._keys))]
         if isinstance(event, Report):
             self._reports.append(event)
             del self._reports[:-REPORTS_MAX]
@@ -234,6 +262,7 @@ class EngineLink:
                         direction=leg.direction,
                         negotiated=leg.negotiated,
                         plays=leg.plays,
+                        muted=leg.muted,
                     )
                     for leg in snapshot.legs
                 ],
@@ -246,7 +275,31 @@ class EngineLink:
         """The engine's word for `command`, None if it is not the engine's business."""
         match command:
             case commands.OpenLeg():
-                return wire.OpenLeg(leg=command.call, sdp=command.sdp, room_hint=command.conference)
+                settings = self._settings_of(command.call)
+                return wire.OpenLeg(
+                    leg=command.call,
+                    sdp=command.sdp,
+                    like=command.like,
+                    room_hint=command.conference,
+                    transport="webrtc" if command.web else "rtp",
+                    srtp=settings.srtp,
+                    codecs=settings.codecs,
+                    noise_suppression=command.noise_suppression,
+                    normaliser=command.normaliser,
+                    voice_activity=command.voice_activity,
+                    limiter=command.limiter,
+                    keys=self._keys.get(command.call) if command.like else None,
+                )
+            case commands.SetMuted():
+                return wire.SetMuted(leg=command.call, muted=command.muted)
+            case commands.SetProcessing():
+                return wire.SetProcessing(
+                    leg=command.call,
+                    noise_suppression=command.noise_suppression,
+                    normaliser=command.normaliser,
+                    voice_activity=command.voice_activity,
+                    limiter=command.limiter,
+                )
             case commands.ApplySdp():
                 return wire.ApplySdp(leg=command.call, kind=_kind(command.kind), sdp=command.sdp)
             case commands.OfferLeg():
@@ -274,6 +327,7 @@ class EngineLink:
                     room=command.conference,
                     leg=command.call,
                     path=self._recording_path(command.recording, command.part),
+                    rate=command.rate,
                     max_duration_ms=command.duration_ms,
                     end_of_silence_ms=command.end_of_silence_ms,
                 )
@@ -303,6 +357,8 @@ def _to_core(event: wire.Event) -> events.Event | None:
             return events.LegClosed(call=event.leg)
         case wire.LegJoined():
             return events.LegJoined(call=event.leg, conference=event.room)
+        case wire.LegConnected():
+            return events.LegConnected(call=event.leg)
         case wire.Digit():
             return events.DigitPressed(call=event.leg, digit=event.digit, duration_ms=event.duration_ms)
         case wire.Talking():
@@ -323,7 +379,7 @@ def _to_core(event: wire.Event) -> events.Event | None:
             )
         case wire.CommandFailed(command="join"):
             return events.JoinFailed(call=event.subject, reason=event.reason)
-        case wire.DigitsSent() | wire.Stats() | wire.CommandFailed():
+        case wire.DigitsSent() | wire.LegKeyed() | wire.Stats() | wire.CommandFailed():
             return None
 
 

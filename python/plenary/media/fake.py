@@ -5,19 +5,16 @@ recordings last as long as they would, and does what a test tells it to: `press`
 `fail_at` for the n-th command. A peer's packets are never seen, so nothing else happens by itself.
 """
 
-import asyncio
-import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import msgspec
 
 from . import messages as wire
-from .errors import MalformedFrame, MediaError
-from .fake_sdp import MINE, Peer, UnusableSdp, read_sdp, write_sdp
+from .errors import MalformedFrame
+from .fake_parts import Fault, Leg, Play, Recording
+from .fake_sdp import MINE, UnusableSdp, a_phone, check_transport, read_sdp, write_sdp
 
 UNACKED_MAX = 65_536
 """Events held for a server that is away; then talk and stats go first, and after them the oldest."""
@@ -25,48 +22,6 @@ PLAYS_MAX = 32
 """Plays that queue on one leg."""
 WAV_HEADER_BYTES = 44
 ID_CHARS_MAX = 64
-
-
-@dataclass
-class _Play:
-    name: str
-    duration_ms: float
-    loop: bool
-    ends: float | None = None
-    """Time at which it is over; None while it waits, or for a loop."""
-
-
-@dataclass
-class _Leg:
-    name: str
-    port: int
-    version: int = 0
-    """Of our SDP (RFC 3264 section 8); rises with each offer and answer."""
-    room: str | None = None
-    direction: wire.Direction = "sendrecv"
-    negotiated: bool = False
-    offering: bool = False
-    """Our offer waits for its answer."""
-    talking: bool = False
-    plays: deque[_Play] = field(default_factory=deque[_Play])
-
-
-@dataclass
-class _Recording:
-    name: str
-    path: str
-    room: str | None
-    leg: str | None
-    max_duration_ms: int
-    end_of_silence_ms: int
-    started: float | None = None
-    last_sound: float = 0.0
-
-
-@dataclass
-class _Fault:
-    countdown: int
-    command: type[wire.Message] | None
 
 
 class FakeEngine:
@@ -81,7 +36,9 @@ class FakeEngine:
         self._name = name
         self._first_port = first_port
         self._orphan_timeout_s = orphan_timeout_s
-        self._fault: _Fault | None = None
+        self.browsers_connect = True
+        """Browsers find their way to us as soon as they are answered. False: when a test says `connect`."""
+        self._fault: Fault | None = None
         self.running = True
         """False after a shutdown, or after too long without a server."""
         self._forget_all()
@@ -131,6 +88,10 @@ class FakeEngine:
                 self._fail(command)
             else:
                 self._apply(command, now)
+        connecting, self._connecting = self._connecting, []
+        for name in connecting:
+            if name in self._legs:
+                self.connect(name)
 
     def to_send(self) -> bytes:
         """One frame with everything that is to go up now, or nothing."""
@@ -169,6 +130,16 @@ class FakeEngine:
                 recording.last_sound = now
         self._emit(wire.Talking, leg=leg, talking=talking)
 
+    def shake_hands(self, leg: str, keys: str) -> None:
+        """A phone's DTLS is through."""
+        self._legs[leg].keys = keys
+        self._emit(wire.LegKeyed, leg=leg, keys=keys)
+
+    def connect(self, leg: str) -> None:
+        """ICE and DTLS of a browser are through."""
+        self._legs[leg].connected = True
+        self._emit(wire.LegConnected, leg=leg)
+
     def fall_silent(self, leg: str, silent_ms: int = 30_000) -> None:
         self._emit(wire.Inactive, leg=leg, silent_ms=silent_ms)
 
@@ -179,7 +150,7 @@ class FakeEngine:
 
     def fail_at(self, nth: int, command: type[wire.Message] | None = None) -> None:
         """The n-th command from now (of that type) has no effect but the event that says so. 1 is the next."""
-        self._fault = _Fault(nth, command)
+        self._fault = Fault(nth, command)
 
     # --- What a test may look at
 
@@ -199,6 +170,17 @@ class FakeEngine:
     def recordings(self) -> set[str]:
         return set(self._recordings)
 
+    def muted(self, leg: str) -> bool:
+        return self._legs[leg].muted
+
+    def keys(self, leg: str) -> str | None:
+        return self._legs[leg].keys
+
+    def processing(self, leg: str) -> tuple[bool, bool, bool, bool]:
+        """Noise suppression, normaliser, voice activity, limiter."""
+        it = self._legs[leg]
+        return it.noise_suppression, it.normaliser, it.voice_activity, it.limiter
+
     def gain(self, room: str, listener: str, speaker: str) -> float:
         row = self._gains.get(room, {})
         return 0.0 if listener == speaker else row.get((listener, speaker), row.get((listener, None), 1.0))
@@ -206,12 +188,14 @@ class FakeEngine:
     # --- Inside
 
     def _forget_all(self) -> None:
-        self._legs: dict[str, _Leg] = {}
+        self._legs: dict[str, Leg] = {}
         self._rooms: set[str] = set()
         self._gains: dict[str, dict[tuple[str, str | None], float]] = {}
-        self._recordings: dict[str, _Recording] = {}
+        self._recordings: dict[str, Recording] = {}
         self._prompts: dict[str, int] = {}
         """Milliseconds."""
+        self._connecting: list[str] = []
+        """Legs of browsers that have just been answered."""
         self._unacked: deque[wire.EngineEvent] = deque()
         self._last_seq = 0
         self._next_port = self._first_port
@@ -296,6 +280,14 @@ class FakeEngine:
                 self._leave(command)
             case wire.SetGain():
                 self._set_gain(command)
+            case wire.SetMuted():
+                if leg := self._leg_of(command):
+                    leg.muted = command.muted
+            case wire.SetProcessing():
+                if leg := self._leg_of(command):
+                    self._process(leg, command)
+                    if leg.talking and not leg.voice_activity:
+                        self.talk(leg.name, talking=False, now=now)
             case wire.LoadPrompt():
                 self._prompts[command.prompt] = len(command.pcm) * 1000 // (wire.SAMPLE_BYTES * command.rate)
             case wire.Play():
@@ -326,6 +318,9 @@ class FakeEngine:
                     direction=leg.direction,
                     negotiated=leg.negotiated,
                     plays=[play.name for play in leg.plays],
+                    muted=leg.muted,
+                    connected=leg.connected,
+                    keys=leg.keys,
                 )
                 for leg in self._legs.values()
             ],
@@ -348,8 +343,20 @@ class FakeEngine:
             self._end_recording(recording, "shutdown", now)
         self.running = False
 
+    def _leg_of(self, command: wire.SetMuted | wire.SetProcessing) -> Leg | None:
+        leg = self._legs.get(command.leg)
+        if leg is None:
+            self._refuse(command, "no such leg")
+        return leg
+
+    def _process(self, leg: Leg, command: wire.OpenLeg | wire.SetProcessing) -> None:
+        leg.noise_suppression, leg.normaliser = command.noise_suppression, command.normaliser
+        leg.voice_activity, leg.limiter = command.voice_activity, command.limiter
+
     def _open_leg(self, command: wire.OpenLeg) -> None:
-        leg = self._legs.get(command.leg) or _Leg(command.leg, self._next_port)
+        leg = self._legs.get(command.leg) or Leg(command.leg, self._next_port, keys=command.keys)
+        leg.opened = command
+        self._process(leg, command)
         if command.sdp is None:
             self._offer(leg)
         elif not self._answer(leg, command.sdp):
@@ -358,15 +365,18 @@ class FakeEngine:
             self._legs[command.leg] = leg
             self._next_port += 2
 
-    def _offer(self, leg: _Leg) -> None:
+    def _offer(self, leg: Leg) -> None:
         leg.version += 1
         leg.offering = True
-        sdp = write_sdp(Peer(["0", "8"], "101", "sendrecv", ["audio 9 RTP/AVP 0 8"]), leg.port, leg.version)
+        assert leg.opened is not None
+        sdp = write_sdp(a_phone(leg.opened.codecs), leg.port, leg.version)
         self._emit(wire.LegOffered, leg=leg.name, sdp=sdp)
 
-    def _answer(self, leg: _Leg, sdp: str) -> bool:
+    def _answer(self, leg: Leg, sdp: str) -> bool:
+        assert leg.opened is not None
         try:
-            offer = read_sdp(sdp)
+            offer = read_sdp(sdp, leg.opened.codecs)
+            check_transport(offer, leg.opened.transport, leg.opened.srtp)
         except UnusableSdp as refused:
             self._emit(wire.LegRefused, leg=leg.name, reason=refused.reason, detail=refused.detail)
             return False
@@ -375,6 +385,8 @@ class FakeEngine:
         leg.negotiated, leg.offering = True, False
         answer = write_sdp(offer, leg.port, leg.version)
         self._emit(wire.LegAnswered, leg=leg.name, sdp=answer, direction=leg.direction)
+        if offer.browser and self.browsers_connect:
+            self._connecting.append(leg.name)
         return True
 
     def _apply_sdp(self, command: wire.ApplySdp) -> None:
@@ -387,7 +399,7 @@ class FakeEngine:
             self._emit(wire.LegRefused, leg=leg.name, reason="wrong_state", detail="no offer of ours waits")
         else:
             try:
-                answer = read_sdp(command.sdp)
+                answer = read_sdp(command.sdp, wire.CODECS)
             except UnusableSdp as refused:
                 self._emit(wire.LegRefused, leg=leg.name, reason=refused.reason, detail=refused.detail)
                 return
@@ -433,7 +445,7 @@ class FakeEngine:
             self._forget_gains(leg)
             leg.room = None
 
-    def _forget_gains(self, leg: _Leg) -> None:
+    def _forget_gains(self, leg: Leg) -> None:
         """Gains live as long as the membership."""
         row = self._gains.get(leg.room or "", {})
         for pair in [pair for pair in row if leg.name in pair]:
@@ -463,11 +475,11 @@ class FakeEngine:
         else:
             ms = self._prompts[command.prompt] if command.prompt is not None else 0
             ms = command.tone.duration_ms if command.tone is not None else ms
-            leg.plays.append(_Play(command.play, ms, command.loop))
+            leg.plays.append(Play(command.play, ms, command.loop))
             if len(leg.plays) == 1:
                 self._begin(leg, now)
 
-    def _begin(self, leg: _Leg, now: float) -> None:
+    def _begin(self, leg: Leg, now: float) -> None:
         if leg.plays and not leg.plays[0].loop:
             leg.plays[0].ends = now + leg.plays[0].duration_ms / 1000
 
@@ -477,7 +489,7 @@ class FakeEngine:
             if leg is not None and play.name == command.play:
                 self._end_play(leg, play, "stopped", now)
 
-    def _end_play(self, leg: _Leg, play: _Play, reason: wire.PlayEnd, now: float) -> None:
+    def _end_play(self, leg: Leg, play: Play, reason: wire.PlayEnd, now: float) -> None:
         was_first = leg.plays[0] is play
         leg.plays.remove(play)
         self._emit(wire.PlayEnded, leg=leg.name, play=play.name, reason=reason)
@@ -494,17 +506,18 @@ class FakeEngine:
         elif command.leg is not None and command.leg not in self._legs:
             self._recording_ended(command.recording, "leg_closed", 0, 0)
         else:
-            self._recordings[command.recording] = _Recording(
+            self._recordings[command.recording] = Recording(
                 command.recording,
                 command.path,
                 command.room,
                 command.leg,
                 command.max_duration_ms,
                 command.end_of_silence_ms,
+                rate=command.rate,
             )
             self._start_those_waited_for(now)
 
-    def _is_in(self, leg: _Leg, recording: _Recording) -> bool:
+    def _is_in(self, leg: Leg, recording: Recording) -> bool:
         return leg.name == recording.leg or (leg.room is not None and leg.room == recording.room)
 
     def _start_those_waited_for(self, now: float) -> None:
@@ -513,7 +526,7 @@ class FakeEngine:
                 recording.started = recording.last_sound = now
                 self._emit(wire.RecordingStarted, recording=recording.name)
 
-    def _ends_of(self, recording: _Recording) -> list[tuple[float, Literal["duration", "silence"]]]:
+    def _ends_of(self, recording: Recording) -> list[tuple[float, Literal["duration", "silence"]]]:
         if recording.started is None:
             return []
         ends: list[tuple[float, Literal["duration", "silence"]]] = []
@@ -524,70 +537,29 @@ class FakeEngine:
             ends.append((recording.last_sound + recording.end_of_silence_ms / 1000, "silence"))
         return ends
 
-    def _end_recording(self, recording: _Recording, reason: wire.RecordingEnd, now: float) -> None:
+    def _end_recording(self, recording: Recording, reason: wire.RecordingEnd, now: float) -> None:
         del self._recordings[recording.name]
         ms = 0 if recording.started is None else round((now - recording.started) * 1000)
-        size = WAV_HEADER_BYTES + ms * wire.RATE_HZ * wire.SAMPLE_BYTES // 1000
+        size = WAV_HEADER_BYTES + ms * recording.rate * wire.SAMPLE_BYTES // 1000
         self._recording_ended(recording.name, reason, ms, size)
 
     def _recording_ended(self, recording: str, reason: wire.RecordingEnd, ms: int, size: int, detail: str = "") -> None:
         self._emit(wire.RecordingEnded, recording=recording, reason=reason, duration_ms=ms, bytes=size, detail=detail)
 
     def _stats(self, request: str) -> None:
-        legs = [wire.LegStats(leg=leg.name, room=leg.room, talking=leg.talking) for leg in self._legs.values()]
+        legs = [
+            wire.LegStats(
+                leg=leg.name,
+                room=leg.room,
+                talking=leg.talking,
+                noise_suppression=leg.noise_suppression,
+                normaliser=leg.normaliser,
+                voice_activity=leg.voice_activity,
+                limiter=leg.limiter,
+            )
+            for leg in self._legs.values()
+        ]
         engine = wire.EngineStats(
             legs=len(self._legs), rooms=len(self._rooms), recordings=len(self._recordings), threads=1
         )
         self._emit(wire.Stats, request=request, legs=legs, engine=engine)
-
-
-# --- On a Unix socket ------------------------------------------------------------------------------------------------
-
-
-@contextlib.asynccontextmanager
-async def serve(engine: FakeEngine, path: Path) -> AsyncGenerator[None]:
-    """`engine` listens at `path` while the block runs, in real time, like the native one."""
-    loop = asyncio.get_running_loop()
-    current: list[asyncio.StreamWriter] = []
-    wake = asyncio.Event()
-
-    async def attend(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for old in current:
-            old.transport.abort()
-        current[:] = [writer]
-        engine.connected()
-        with contextlib.suppress(OSError, MediaError):
-            while current == [writer] and (data := await reader.read(1 << 16)):
-                engine.receive(data, loop.time())
-                wake.set()
-        writer.close()
-        if current == [writer]:
-            current.clear()
-            engine.disconnected(loop.time())
-            wake.set()
-
-    async def keep_time(server: asyncio.Server) -> None:
-        while engine.running:
-            data = engine.to_send()
-            for writer in current:
-                writer.write(data)
-            timeout = engine.timeout()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(wake.wait(), None if timeout is None else max(0.0, timeout - loop.time()))
-            wake.clear()
-            engine.fire(loop.time())
-        server.close()
-        for writer in current:
-            writer.write(engine.to_send())
-            writer.close()
-
-    server = await asyncio.start_unix_server(attend, str(path))
-    engine.disconnected(loop.time())
-    keeper = asyncio.create_task(keep_time(server))
-    try:
-        yield
-    finally:
-        keeper.cancel()
-        for writer in current:
-            writer.transport.abort()
-        server.close()

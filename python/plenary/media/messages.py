@@ -1,8 +1,10 @@
 """What the server and the media engine say to each other: the same maps as in `rust/media/src/messages.rs`.
 
 A frame is a big-endian u32 length and that many bytes of msgpack: an array of messages, each a map with `type`.
-Down go commands, an array of which the engine applies whole at one tick. Up come the welcome and events; events have
-`seq`: 1, 2, 3 ... within one life of the engine. Ids are strings of 1 to 64 characters, chosen by the server.
+Down go commands, an array of which the engine does in order and between two ticks; only after one that may make a
+browser's keys (a page's leg, an offer for a leg) a tick that is due comes first. Up come the welcome and events;
+events have `seq`: 1, 2, 3 ... within one life of the engine. Ids are strings of 1 to 64 characters, chosen by the
+server.
 """
 
 import re
@@ -13,15 +15,32 @@ import msgspec
 
 from .errors import FrameTooLarge, MalformedFrame
 
-PROTOCOL_VERSION = 1
-FRAME_BYTES_MAX = 8 << 20
+PROTOCOL_VERSION = 2
+FRAME_BYTES_MAX = 16 << 20
 """Longest frame that either side takes: some eight minutes of prompt."""
 RATE_HZ = 8000
+"""Of what names no other: the engine takes 8, 16 and 48 kHz."""
 SAMPLE_BYTES = 2
+CODECS = ("opus", "G722", "PCMU", "PCMA")
+"""Encoding names (RFC 7587, RFC 3551) of what the engine speaks, in its order of preference."""
 
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 """What the engine may do on a leg, seen from it (RFC 3264 section 5.1)."""
-LegRefusal = Literal["no_common_codec", "malformed_sdp", "no_ports", "unknown_leg", "wrong_state", "too_many_legs"]
+Transport = Literal["rtp", "webrtc"]
+"""How a leg's packets travel: as a phone's (RTP, SRTP by SDES, DTLS-SRTP), or as a browser's (ICE and DTLS-SRTP)."""
+Encryption = Literal["never", "optional", "required"]
+"""What is done about a phone that offers SRTP, and about one that does not."""
+LegRefusal = Literal[
+    "no_common_codec",
+    "malformed_sdp",
+    "no_ports",
+    "unknown_leg",
+    "wrong_state",
+    "too_many_legs",
+    "encryption_required",
+    "encryption_refused",
+    "webrtc_off",
+]
 PlayEnd = Literal["finished", "stopped", "unknown_prompt", "leg_closed"]
 RecordingEnd = Literal["stopped", "duration", "silence", "room_closed", "leg_closed", "disk_error", "shutdown"]
 
@@ -60,11 +79,26 @@ class OpenLeg(Message, frozen=True, kw_only=True):
 
     leg: str
     sdp: str | None = None
+    like: str | None = None
+    """Without an offer: the last SDP that an engine before this one made for the call. Ours goes on from there."""
+    keys: str | None = None
+    """With `like`: what that engine said last in `LegKeyed`."""
     room_hint: str | None = None
+    transport: Transport = "rtp"
+    srtp: Encryption = "optional"
+    codecs: Sequence[str] = CODECS
+    """Encoding names, in order of preference."""
+    noise_suppression: bool = False
+    normaliser: bool = False
+    voice_activity: bool = True
+    limiter: bool = True
 
 
 class ApplySdp(Message, frozen=True, kw_only=True):
-    """The peer's new offer: `LegAnswered`. Its answer to ours: `LegApplied`. If bad, `LegRefused`, and all stays."""
+    """The peer's new offer: `LegAnswered`. Its answer to ours: `LegApplied`. If bad, `LegRefused`, and all stays.
+
+    On a leg of WebRTC an offer restarts ICE, or, with another fingerprint, puts a new peer in the place of the old one.
+    """
 
     leg: str
     kind: Literal["offer", "answer"]
@@ -103,6 +137,25 @@ class SetGain(Message, frozen=True, kw_only=True):
     listener: str
     speaker: str | None = None
     gain: float
+
+
+class SetMuted(Message, frozen=True, kw_only=True):
+    """Whether nobody in its room hears what the leg says. A new leg is not muted."""
+
+    leg: str
+    muted: bool
+
+
+class SetProcessing(Message, frozen=True, kw_only=True):
+    """What is done to what the leg says before it is mixed, and to what it hears."""
+
+    leg: str
+    noise_suppression: bool
+    normaliser: bool
+    voice_activity: bool = True
+    """What is no voice is not mixed, and `Talking` is told."""
+    limiter: bool = True
+    """Of what it hears: without it, what is above full scale is cut."""
 
 
 class LoadPrompt(Message, frozen=True, kw_only=True):
@@ -150,6 +203,7 @@ class StartRecording(Message, frozen=True, kw_only=True):
     room: str | None = None
     leg: str | None = None
     path: str
+    rate: int = RATE_HZ
     max_duration_ms: int = 0
     end_of_silence_ms: int = 0
 
@@ -164,7 +218,7 @@ class GetStats(Message, frozen=True, kw_only=True):
 
 Command = (
     Hello | Ack | Shutdown | OpenLeg | ApplySdp | OfferLeg | CloseLeg | OpenRoom | CloseRoom | Join | Leave | SetGain
-    | LoadPrompt | Play | StopPlay | SendDigits | StartRecording | StopRecording | GetStats
+    | SetMuted | SetProcessing | LoadPrompt | Play | StopPlay | SendDigits | StartRecording | StopRecording | GetStats
 )  # fmt: skip
 
 
@@ -177,6 +231,11 @@ class LegSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     direction: Direction
     negotiated: bool
     plays: list[str]
+    muted: bool = False
+    connected: bool = False
+    """The keys of its SRTP are agreed (DTLS), and ICE has found a path."""
+    keys: str | None = None
+    """As in `LegKeyed`."""
 
 
 class RecordingSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,6 +279,7 @@ class LegStats(msgspec.Struct, frozen=True, kw_only=True):
     jitter_ms: float = 0.0
     round_trip_ms: float | None = None
     buffer_ms: float = 0.0
+    """How long its packets wait in the jitter buffer, beyond the wait for the tick."""
     tick_wait_ms: float = 0.0
     """From a packet's arrival to the tick that mixes it."""
     mix_us: float = 0.0
@@ -229,6 +289,31 @@ class LegStats(msgspec.Struct, frozen=True, kw_only=True):
     malformed: int = 0
     level_dbfs: float = 0.0
     talking: bool = False
+    codec: str | None = None
+    """Encoding name of what is agreed on."""
+    sample_rate_hz: int | None = None
+    transport: Literal["rtp", "srtp", "dtls", "webrtc"] | None = None
+    stretched_ms: int = 0
+    """Sound that was played slower or faster than it was said."""
+    fec_ms: int = 0
+    """Lost sound that was brought back by the codec's forward error correction."""
+    starved: int = 0
+    """Ticks without sound of it while it was saying something."""
+    target_ms: float | None = None
+    """The delay that the jitter buffer wants to have."""
+    decode_us: float | None = None
+    encode_us: float | None = None
+    """None while what it hears is encoded for others as well, by one of them."""
+    loss_percent: float | None = None
+    """What was lost of the peer's packets in the last seconds."""
+    loss_out_percent: float | None = None
+    """What the peer lost of ours in the last seconds, by its own report: many phones send none."""
+    noise_suppression: bool = False
+    normaliser: bool = False
+    voice_activity: bool = True
+    limiter: bool = True
+    gain_db: float | None = None
+    """What the normaliser adds now."""
 
 
 class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -241,6 +326,14 @@ class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
     tick_us_p99: float = 0.0
     prompts_bytes: int = 0
     threads: int = 0
+    decodes: int = 0
+    encodes: int = 0
+    """Frames that were encoded; each may have been sent to many."""
+    shared_encodes: int = 0
+    """Frames that were sent without being encoded once more."""
+    starved: int = 0
+    unsent: int = 0
+    """Packets for listeners of large rooms that there was no time to send, and RTCP reports whose port is taken."""
 
 
 class EngineEvent(Message, frozen=True, kw_only=True):
@@ -279,6 +372,19 @@ class LegClosed(EngineEvent, frozen=True, kw_only=True):
 class LegJoined(EngineEvent, frozen=True, kw_only=True):
     leg: str
     room: str
+
+
+class LegConnected(EngineEvent, frozen=True, kw_only=True):
+    """The keys are agreed with the peer (and ICE is through): now it hears us. Again after each restart of ICE."""
+
+    leg: str
+
+
+class LegKeyed(EngineEvent, frozen=True, kw_only=True):
+    """A handshake with a phone has given `keys`: for an engine that goes on after this one, for nobody else's eyes."""
+
+    leg: str
+    keys: str
 
 
 class Digit(EngineEvent, frozen=True, kw_only=True):
@@ -338,8 +444,8 @@ class CommandFailed(EngineEvent, frozen=True, kw_only=True):
 
 
 Event = (
-    LegAnswered | LegOffered | LegApplied | LegRefused | LegClosed | LegJoined | Digit | Talking | Inactive | PlayEnded
-    | DigitsSent | RecordingStarted | RecordingEnded | Stats | CommandFailed
+    LegAnswered | LegOffered | LegApplied | LegRefused | LegClosed | LegJoined | LegConnected | LegKeyed | Digit
+    | Talking | Inactive | PlayEnded | DigitsSent | RecordingStarted | RecordingEnded | Stats | CommandFailed
 )  # fmt: skip
 Up = Welcome | Event
 
@@ -352,7 +458,7 @@ _down = msgspec.msgpack.Decoder(list[Command])
 
 
 def frame(messages: Iterable[Message]) -> bytes:
-    """One frame that holds `messages`, which the engine does at one tick. Raises FrameTooLarge."""
+    """One frame that holds `messages`, which the engine does in order. Raises FrameTooLarge."""
     body = _encoder.encode(list(messages))
     if len(body) > FRAME_BYTES_MAX:
         raise FrameTooLarge(f"{len(body)} bytes in one frame, {FRAME_BYTES_MAX} are allowed; send fewer at a time")

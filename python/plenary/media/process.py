@@ -50,6 +50,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     rtp_ports: tuple[int, int] = (20_000, 29_999)
     """First and last UDP port."""
     threads: int = 1
+    webrtc_port: int = 0
+    """First of the ports for browsers, UDP and TCP: each thread has one. 0: no browsers."""
     orphan_timeout_s: float = 30.0
     """How long it goes on without a server."""
 
@@ -71,6 +73,7 @@ def default_command(socket: Path, settings: EngineSettings) -> list[str]:
         "--public-address", settings.public_address,
         "--rtp-ports", f"{settings.rtp_ports[0]}-{settings.rtp_ports[1]}",
         "--threads", str(settings.threads),
+        "--webrtc-port", str(settings.webrtc_port),
         "--orphan-timeout-s", str(settings.orphan_timeout_s),
     ]  # fmt: skip
 
@@ -96,6 +99,8 @@ class EngineProcess:
     time, and who connects while `run` still asks it who it is would take the answer away."""
     started: int = field(default=0, init=False)
     """How many engines were started."""
+    ended: str = field(default="", init=False)
+    """How the last one ended, in words; empty before any did."""
     _child: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
@@ -117,6 +122,7 @@ class EngineProcess:
                 await asyncio.sleep(RETRY_S * (2**recent - 1))
                 starts.append(loop.time())
                 if not await self._start():
+                    self.on_change()
                     continue
             self.found.set()
             self.on_change()
@@ -205,8 +211,7 @@ class EngineProcess:
         return True
 
     def _reap(self) -> None:
-        if self._child is not None:
-            self._child.wait()
+        self.ended = _how(self._child and self._child.wait())
         self._child = self.pid = None
 
     async def _note(self, pid: int) -> None:
@@ -245,6 +250,17 @@ def _differences(running: EngineSettings, wanted: EngineSettings) -> list[str]:
         for name, old, new in pairs
         if old != new
     ]
+
+
+def _how(status: int | None) -> str:
+    """How a process ended, by what `Popen` says. Only who started it is told."""
+    if status is None:
+        return "not known, as an earlier server started it"
+    if status >= 0:
+        return f"status {status}"
+    with contextlib.suppress(ValueError):  # a signal without a name
+        return f"signal {-status} ({signal.Signals(-status).name})"
+    return f"signal {-status}"
 
 
 def _environment() -> dict[str, str]:

@@ -1,9 +1,10 @@
 """A recording is a folder named by its id, with a WAV file for each part: `<id>/1.wav`, `<id>/2.wav`, ...
 
-The media engine writes them: a header of 44 bytes, then 8 kHz mono samples of 16 bit, the header renewed with each
-flush. What counts here is the length of the files alone: after a crash a header may be behind its data, and all data
-is sound. So a recording can be read at any moment, while it runs as after its end, and is always one whole WAV file:
-the parts one after the other behind a header that is made for as much as is there.
+The media engine writes them: a header of 44 bytes, then mono samples of 16 bit, the header renewed with each flush.
+What counts here is the length of the files, and of their headers only the rate, which is that of all parts: after a
+crash a header may be behind its data, and all data is sound. So a recording can be read at any moment, while it runs as
+after its end, and is always one whole WAV file: the parts one after the other behind a header that is made for as much
+as is there.
 
 Everything here blocks for the disk: call it from a thread.
 """
@@ -17,8 +18,8 @@ from pathlib import Path
 
 from ..core.ids import UUID_PATTERN
 
-RATE = 8000
-"""Hz."""
+RATES = (8_000, 16_000, 48_000)
+"""Hz. What has another rate in its header, or none yet, counts as the first."""
 
 HEADER_BYTES = 44
 """Of each part, and of what is read."""
@@ -33,12 +34,12 @@ _ID = re.compile(UUID_PATTERN)
 _PART = re.compile(r"[1-9][0-9]{0,5}\.wav", re.ASCII)
 
 
-def header(data_bytes: int) -> bytes:
-    """Of a WAV file with this much sound: PCM, one channel, `RATE`, 16 bit."""
+def header(data_bytes: int, rate: int = RATES[0]) -> bytes:
+    """Of a WAV file with this much sound: PCM, one channel, 16 bit."""
     return struct.pack(
         "<4sI4s4sIHHIIHH4sI",
         *(b"RIFF", HEADER_BYTES - 8 + data_bytes, b"WAVE"),
-        *(b"fmt ", 16, 1, 1, RATE, RATE * 2, 2, 16),
+        *(b"fmt ", 16, 1, 1, rate, rate * 2, 2, 16),
         *(b"data", data_bytes),
     )
 
@@ -46,6 +47,12 @@ def header(data_bytes: int) -> bytes:
 def _data_bytes(file: int) -> int:
     """Whole samples behind the header of an open part, as far as it has got."""
     return max(0, os.fstat(file).st_size - HEADER_BYTES) & ~1
+
+
+def _rate(file: int) -> int:
+    """Of an open part, as its header says."""
+    found = int.from_bytes(os.pread(file, 4, 24), "little")
+    return found if found in RATES else RATES[0]
 
 
 class OpenRecording:
@@ -62,11 +69,12 @@ class OpenRecording:
             at += data
         self.size = at
         """Bytes, header included."""
-        self._header = header(at - HEADER_BYTES)
+        self._rate = _rate(parts[0]) if parts else RATES[0]
+        self._header = header(at - HEADER_BYTES, self._rate)
 
     @property
     def duration_ms(self) -> int:
-        return (self.size - HEADER_BYTES) // 2 * 1000 // RATE
+        return (self.size - HEADER_BYTES) // 2 * 1000 // self._rate
 
     def read(self, offset: int, length: int) -> bytes:
         """`length` bytes from `offset`, fewer at the end. What the disk has lost meanwhile reads as silence."""

@@ -35,7 +35,7 @@ from plenary.sip.sent_invite import SentInvite, authorization
 from plenary.sip.sent_invite import Stage as Sent
 from plenary.sip.served_invite import ServedInvite
 from plenary.sip.session_timer import SessionTimer
-from plenary.sip.stack import ALLOW, SDP, Stack, readable, sdp_of
+from plenary.sip.stack import ALLOW, SDP, Stack, contact, readable, sdp_of
 from plenary.sip.timers import Timer
 from plenary.sip.transaction import Transaction
 
@@ -77,15 +77,15 @@ class Waiting:
 class Call:
     """One call. Its fields are changed here and in `within.py` and `snapshot.py`, nowhere else."""
 
-    def __init__(self, stack: Stack, handle: str, phase: Phase, dialog: Dialog, contact: str) -> None:
+    def __init__(self, stack: Stack, handle: str, phase: Phase, dialog: Dialog, raw_user: str | None) -> None:
         self.stack = stack
         self.id = handle
         self.phase = phase
         self.is_caller = phase is Phase.OUTGOING
         """The first INVITE was ours."""
         self.dialog = dialog
-        self.contact = contact
-        """What we put into Contact."""
+        self.raw_user = raw_user
+        """Who the peer is told that we are, as a URI spells it; None: nobody in particular."""
         self.invite_key: tuple[str, str, int] | None = None
         """Call-ID, From tag and CSeq of the peer's first INVITE, by which a copy of it is known (section 8.2.2.2)."""
         self.served: ServedInvite | None = None
@@ -197,16 +197,21 @@ class Call:
         """INFO with one key. What the phone says to it is of no interest."""
         if self.phase is not Phase.CONFIRMED:
             raise WrongState(f"send_digit while {self.phase}")
-        request, destination = self.dialog.request(
+        request, flow = self.dialog.request(
             "INFO",
-            self.stack.via(),
+            self.stack.via(self.dialog.listener),
             body=f"Signal={digit}\r\nDuration={duration_ms}\r\n",
             content_type="application/dtmf-relay",
         )
-        self.stack.transactions.request(request, destination, None, now)
+        self.stack.transactions.request(request, flow, None, now)
         self.changed()
 
     # What the verbs and the requests of the peer share
+
+    @property
+    def contact(self) -> str:
+        """What we put into Contact."""
+        return contact(self.dialog.listener, self.raw_user)
 
     @property
     def is_offered(self) -> bool:
@@ -499,8 +504,9 @@ class Call:
 
     def _send_bye(self, now: float, credentials: tuple[tuple[str, str], ...] = ()) -> None:
         self.bye_owed = False
-        request, destination = self.dialog.request("BYE", self.stack.via(), headers=(*self.farewell, *credentials))
-        self.bye = self.stack.transactions.request(request, destination, self, now)
+        via = self.stack.via(self.dialog.listener)
+        request, flow = self.dialog.request("BYE", via, headers=(*self.farewell, *credentials))
+        self.bye = self.stack.transactions.request(request, flow, self, now)
         self.changed()
 
     def _on_bye_response(self, response: Response, now: float) -> None:
@@ -509,7 +515,7 @@ class Call:
         assert self.bye is not None
         bye, self.bye = self.bye, None
         if self.is_caller and not self.bye_challenges:
-            header = authorization(self.stack, bye.request, bye.destination, response)
+            header = authorization(self.stack, bye.request, bye.flow.remote, response)
             if header is not None:
                 self.bye_challenges += 1
                 self._send_bye(now, (header,))

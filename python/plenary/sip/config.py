@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -47,6 +47,31 @@ Address = tuple[str, int]
 """Host and port: an IPv4 or IPv6 address (no brackets), or a name, which the adapter resolves."""
 
 
+class Flow(NamedTuple):
+    """Both ends of the way of a datagram (RFC 5626 section 3). `local` is the address of one of our listeners."""
+
+    local: Address
+    remote: Address
+
+
+class Listener(msgspec.Struct, frozen=True):
+    """A socket that we send and receive by. Via and Contact name `public_host`, or `host` without it, and `port`."""
+
+    host: str
+    port: int = DEFAULT_PORT
+    public_host: str | None = None
+
+    @property
+    def address(self) -> Address:
+        """By which it is known: to whoever moves datagrams, and in snapshots."""
+        return self.host, self.port
+
+    @property
+    def advertised_host(self) -> str:
+        """The host that peers are told."""
+        return self.public_host or self.host
+
+
 class Credentials(msgspec.Struct, frozen=True):
     """How we answer the challenges of our trunk: of no one else, since whoever is called can challenge.
 
@@ -66,16 +91,15 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 class EndpointConfig(msgspec.Struct, frozen=True):
-    """`host` and `port` are where we listen, and what Via and Contact name unless `public_host` is given.
+    """`listeners` are one or more, with an address each; calls that we place go by the first
+    that is not on loopback, or by the first to this machine itself.
 
     `max_calls` are not over; beyond them 503. The server gives the limit of its switch.
     `users` (name to password) may call when `anonymous` is False; `realm` is what they are asked for,
     `algorithms` are the digests that they are offered.
     """
 
-    host: str
-    port: int = 5060
-    public_host: str | None = None
+    listeners: tuple[Listener, ...]
     realm: str = "plenary"
     users: dict[str, str] = {}
     algorithms: tuple[str, ...] = ("MD5",)
@@ -84,14 +108,19 @@ class EndpointConfig(msgspec.Struct, frozen=True):
     server_name: str = "plenary"
     max_calls: int = 4096
 
-    @property
-    def advertised_host(self) -> str:
-        """The host that peers are told."""
-        return self.public_host or self.host
-
 
 class Datagram(msgspec.Struct, frozen=True):
-    """Bytes to send, and where to. A destination whose host is a name is resolved by whoever sends."""
+    """Bytes to send, and which way. A destination whose host is a name is resolved by whoever sends."""
 
     data: bytes
-    destination: Address
+    flow: Flow
+
+    @property
+    def destination(self) -> Address:
+        """Where to."""
+        return self.flow.remote
+
+    @property
+    def local(self) -> Address:
+        """Which listener's socket it leaves by (RFC 3261 section 18.2.2, RFC 3581 section 4)."""
+        return self.flow.local

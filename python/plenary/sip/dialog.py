@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from plenary.sip.config import DEFAULT_PORT, Address
+from plenary.sip.config import DEFAULT_PORT, Address, Flow, Listener
 from plenary.sip.header import NameAddr, Via
 from plenary.sip.message import HeaderValue, Message, Request, Response
 from plenary.sip.uri import SipUri, Uri, is_host
@@ -18,16 +18,18 @@ class Dialog:
     """One dialog, or what is to become one: our INVITE is a request of a dialog without remote tag.
 
     `local` and `remote` are the values of From and To, tags included, as they are sent in our requests. `target` is
-    the remote target. `flow` is set when the peer sits behind a NAT with no proxy between: then its Contact leads
-    nowhere, and requests go to where it sends from (see `note_source`). `remote_cseq` is None until a request came.
+    the remote target. `listener` is where our end is: requests leave by it. `source` is set when the peer sits behind
+    a NAT with no proxy between: then its Contact leads nowhere, and requests go to where it sends from (see
+    `note_source`). `remote_cseq` is None until a request came.
     """
 
     __slots__ = (
-        "call_id", "flow", "local", "local_cseq", "local_tag", "remote", "remote_cseq", "remote_tag", "route_set",
-        "target",
+        "call_id", "listener", "local", "local_cseq", "local_tag", "remote", "remote_cseq", "remote_tag", "route_set",
+        "source", "target",
     )  # fmt: skip
 
-    def __init__(self, call_id: str, local: str, local_tag: str, remote: str, target: Uri) -> None:
+    def __init__(self, call_id: str, local: str, local_tag: str, remote: str, target: Uri, listener: Listener) -> None:
+        self.listener = listener
         self.call_id = call_id
         self.local = local
         self.local_tag = local_tag
@@ -37,17 +39,17 @@ class Dialog:
         self.remote_cseq: int | None = None
         self.route_set: tuple[str, ...] = ()
         self.target = target
-        self.flow: Address | None = None
+        self.source: Address | None = None
 
     @staticmethod
-    def of_request(request: Request, local_tag: str, source: Address) -> Dialog:
+    def of_request(request: Request, local_tag: str, source: Address, listener: Listener) -> Dialog:
         """The dialog that our response to an INVITE creates (section 12.1.1).
 
         An INVITE of an RFC 2543 peer may lack the Contact; then From is the target.
         """
         target = request.contacts[0].uri if request.contacts else request.from_.uri
         local = f"{request.get('to')};tag={local_tag}"
-        dialog = Dialog(request.call_id, local, local_tag, request.get("from") or "", target)
+        dialog = Dialog(request.call_id, local, local_tag, request.get("from") or "", target, listener)
         dialog.remote_tag = request.from_.tag
         dialog.remote_cseq = request.cseq.number
         dialog.route_set = tuple(request.values("record-route")[:MAX_ROUTES])
@@ -63,7 +65,7 @@ class Dialog:
 
     def fork(self, response: Response) -> Dialog:
         """Another dialog that the same INVITE of ours created, at another phone."""
-        other = Dialog(self.call_id, self.local, self.local_tag, self.remote, self.target)
+        other = Dialog(self.call_id, self.local, self.local_tag, self.remote, self.target, self.listener)
         other.local_cseq = self.local_cseq
         other.establish(response)
         return other
@@ -88,7 +90,7 @@ class Dialog:
             and _is_address(via.host)
             and via.host != source[0]
         )
-        self.flow = source if behind_nat else None
+        self.source = source if behind_nat else None
 
     def is_in_order(self, request: Request) -> bool:
         """Whether a request is newer than all before, and if so takes note of it (section 12.2.2)."""
@@ -107,8 +109,8 @@ class Dialog:
         headers: Iterable[tuple[str, HeaderValue]] = (),
         body: str | None = None,
         content_type: str = "application/sdp",
-    ) -> tuple[Request, Address]:
-        """Builds a request within the dialog, and where it goes (section 12.2.1.1).
+    ) -> tuple[Request, Flow]:
+        """Builds a request within the dialog, and which way it goes (section 12.2.1.1).
 
         `cseq` is that of the INVITE for its ACK; without it the next number is taken.
         """
@@ -137,7 +139,7 @@ class Dialog:
             content_type=None if body is None else content_type,
             body=b"" if body is None else body.encode(),
         )
-        return request, self.flow or next_hop(hop)
+        return request, Flow(self.listener.address, self.source or next_hop(hop))
 
 
 def next_hop(uri: Uri) -> Address:

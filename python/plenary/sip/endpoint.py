@@ -12,12 +12,13 @@ peer will send again, and a new endpoint goes on from what was saved, after `res
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from plenary.sip import screening, snapshot, within
 from plenary.sip.call import Call, Phase
-from plenary.sip.config import RETRY_AFTER, Address, Datagram, EndpointConfig
+from plenary.sip.config import RETRY_AFTER, Address, Datagram, EndpointConfig, Flow
 from plenary.sip.dialog import Dialog, next_hop
 from plenary.sip.digest import Challenger
 from plenary.sip.errors import MalformedValue, WrongState
@@ -29,7 +30,7 @@ from plenary.sip.refusals import RefusedInvite
 from plenary.sip.screening import Refusal
 from plenary.sip.served_invite import ServedInvite
 from plenary.sip.stack import ACCEPT, ALLOW, SUPPORTED, Stack, readable, sdp_of
-from plenary.sip.transaction import State, Transaction, response_address, server_key
+from plenary.sip.transaction import State, Transaction, response_flow, server_key
 from plenary.sip.uri import SipUri, parse_uri
 
 _Item = TypeVar("_Item")
@@ -52,20 +53,24 @@ class Endpoint:
 
     # From the network, and from the clock
 
-    def receive(self, data: bytes, source: Address, now: float) -> None:
-        """Takes a datagram. Never raises for what is in it."""
+    def receive(self, data: bytes, source: Address, now: float, local: Address | None = None) -> None:
+        """Takes a datagram that came by the listener of address `local`, by default the first: a phone has but one.
+
+        Never raises for what is in it.
+        """
+        flow = Flow(local or self._stack.first.address, source)
         try:
             message = parse(data)
         except MalformedMessage as error:
             if error.partial is not None:
-                self._answer(self._stamped(error.partial, source), source, Refusal(error.status, error.reason))
+                self._answer(self._stamped(error.partial, source), flow, Refusal(error.status, error.reason))
             return
         if isinstance(message, Response):
             if len(message.vias) > 1:  # not for us (RFC 3261 section 8.1.3.3)
                 return
             self._stack.transactions.receive_response(message, now)
         else:
-            self._on_request(self._stamped(message, source), source, now)
+            self._on_request(self._stamped(message, source), flow, now)
 
     def unreachable(self, destination: Address, reason: str, now: float) -> None:
         """Nothing can be sent there: our requests to it have failed, as if by 503 (RFC 3261 section 8.1.3.1)."""
@@ -111,19 +116,38 @@ class Endpoint:
                 saved.remove(handle)
         return changed
 
-    def restore(self, saved: Iterable[tuple[str, bytes]], now: float) -> None:
+    def restore(self, saved: Iterable[tuple[str, bytes]], now: float) -> Counter[Address]:
         """Takes up calls of an endpoint that is no more, before anything else is done with this one.
 
         What that one had sent and not seen confirmed is sent again. A call whose snapshot can't be read (damaged, or
         of another version) is `Ended` with reason "transport", and can be forgotten.
+
+        Calls of a listener that is no more go on by one of the same port, which is the same with another host, or by
+        the first; returned is how many of which address the latter are.
         """
+        homeless: Counter[Address] = Counter()
         for handle, data in saved:
             try:
-                snapshot.load(self._stack, handle, data, now)
+                wanted = snapshot.load(self._stack, handle, data, now)
             except snapshot.UnreadableSnapshot:
                 self._unreadable.append(handle)
                 self._stack.forget_handle(handle)
                 self._stack.events.append(Ended(handle, "transport"))
+            else:
+                if self._stack.successor(wanted) is None:
+                    homeless[wanted] += 1
+        return homeless
+
+    def local_of(self, call: str, target: str = "") -> Address:
+        """Address of the listener that the call goes by. As long as (or when) there is no such call, of the one that
+        calls to `target` are placed by."""
+        found = self._stack.calls.get(call)
+        if found is not None:
+            return found.dialog.listener.address
+        try:
+            return self._stack.first_for(next_hop(parse_uri(target))).address
+        except MalformedValue:
+            return self._stack.first.address
 
     @property
     def calls(self) -> int:
@@ -177,7 +201,7 @@ class Endpoint:
     def invite(
         self, call: str, target: str, sdp: str | None, source_name: str, now: float, source: str | None = None
     ) -> None:
-        """Calls a SIP URI. `sdp` None lets the phone make the offer.
+        """Calls a SIP URI, by the first listener that can reach it. `sdp` None lets the phone make the offer.
 
         `call` is a new handle, of the caller's choice. `source_name` is the display name that the phone shows, and
         `source` the SIP URI (by default our own). A target that can't be called ends in `Refused`: 416 for another
@@ -189,7 +213,8 @@ class Endpoint:
         config = self._config
         try:
             uri = self._target(target)
-            own = SipUri.make(config.advertised_host, _own_user(config, next_hop(uri)), config.port)
+            listener = stack.first_for(next_hop(uri))
+            own = SipUri.make(listener.advertised_host, _own_user(config, next_hop(uri)), listener.port)
             origin = own if source is None else parse_uri(source)
         except (Refusal, MalformedValue) as error:
             status, reason = (error.status, error.reason) if isinstance(error, Refusal) else (400, str(error))
@@ -198,9 +223,9 @@ class Endpoint:
             return
         tag = stack.ids()
         local = str(NameAddr(origin, source_name).with_tag(tag))
-        dialog = Dialog(stack.ids(), local, tag, f"<{uri.without_headers()}>", uri)
+        dialog = Dialog(stack.ids(), local, tag, f"<{uri.without_headers()}>", uri, listener)
         raw_user = origin.raw_user if isinstance(origin, SipUri) else None
-        created = Call(stack, call, Phase.OUTGOING, dialog, stack.contact(raw_user))
+        created = Call(stack, call, Phase.OUTGOING, dialog, raw_user)
         stack.add(created)
         created.invite(sdp, now)
 
@@ -262,12 +287,12 @@ class Endpoint:
         seen = via.seen_from(*source)
         return request if seen is via else request.with_top_via(seen)
 
-    def _on_request(self, request: Request, source: Address, now: float) -> None:
+    def _on_request(self, request: Request, flow: Flow, now: float) -> None:
         stack = self._stack
         key = server_key(request)
         transaction = stack.transactions.find(key)
         if request.method == "CANCEL":
-            self._on_cancel(request, transaction, source, now)
+            self._on_cancel(request, transaction, flow, now)
             return
         if transaction is not None and (request.method != "ACK" or transaction.state in _ABSORBING):
             stack.transactions.absorb(transaction, request, now)
@@ -284,16 +309,16 @@ class Endpoint:
             screening.check_method(request) if request.method != "REGISTER" else self._on_register(request, now)
             screening.check_scheme(request)
             if call is None:
-                self._on_new(key, request, source, now)
+                self._on_new(key, request, flow, now)
                 return
             screening.check_require(request)
             screening.check_body(request)
             if not stack.transactions.has_room():
                 raise Refusal(503, headers=(("Retry-After", RETRY_AFTER),))
         except Refusal as refusal:
-            self._answer(request, source, refusal)
+            self._answer(request, flow, refusal)
         else:
-            within.on_request(call, key, request, source, now)
+            within.on_request(call, key, request, flow, now)
 
     def _on_register(self, request: Request, now: float) -> None:
         """There is no registrar; but who may not call is not told so before it has proven who it is."""
@@ -301,7 +326,7 @@ class Endpoint:
             self._authenticate(request, now)
         raise Refusal(405, headers=(ALLOW,))
 
-    def _on_new(self, key: tuple[str, ...], request: Request, source: Address, now: float) -> None:
+    def _on_new(self, key: tuple[str, ...], request: Request, flow: Flow, now: float) -> None:
         """A request outside of any dialog."""
         if request.to.tag is not None:
             raise Refusal(481)
@@ -319,23 +344,23 @@ class Endpoint:
         if not self._stack.has_room():
             raise Refusal(503, headers=(("Retry-After", RETRY_AFTER),))
         username = None if self._config.anonymous else self._authenticate(request, now)
-        self._begin(key, invite_key, request, source, username, now)
+        self._begin(key, invite_key, request, flow, username, now)
 
     def _begin(
         self,
         key: tuple[str, ...],
         invite_key: tuple[str, str, int],
         request: Request,
-        source: Address,
+        flow: Flow,
         username: str | None,
         now: float,
     ) -> None:
         stack = self._stack
         uri = request.uri
         assert isinstance(uri, SipUri), "its scheme was checked"
-        dialog = Dialog.of_request(request, stack.ids(), source)
-        call = Call(stack, stack.ids(), Phase.INCOMING, dialog, stack.contact(uri.raw_user))
-        transaction = stack.transactions.serve(key, request, response_address(request, source), call, now)
+        dialog = Dialog.of_request(request, stack.ids(), flow.remote, stack.listeners[flow.local])
+        call = Call(stack, stack.ids(), Phase.INCOMING, dialog, uri.raw_user)
+        transaction = stack.transactions.serve(key, request, response_flow(request, flow), call, now)
         call.served = ServedInvite(stack, call, request, transaction)
         call.invite_key = invite_key
         stack.invites[invite_key] = call
@@ -348,20 +373,20 @@ class Endpoint:
                 from_uri=readable(str(request.from_.uri)),
                 from_name=readable(request.from_.name),
                 to_uri=readable(str(request.to.uri)),
-                source=source,
+                source=flow.remote,
                 sdp=sdp_of(request),
                 username=username,
             )
         )
 
-    def _on_cancel(self, request: Request, transaction: Transaction | None, source: Address, now: float) -> None:
+    def _on_cancel(self, request: Request, transaction: Transaction | None, flow: Flow, now: float) -> None:
         """Answered by itself; the INVITE gets its own answer, if it has none (section 9.2)."""
         if transaction is None:
-            self._answer(request, source, Refusal(481))
+            self._answer(request, flow, Refusal(481))
             return
         call = transaction.owner
         tag = call.dialog.local_tag if isinstance(call, Call) else transaction.to_tag
-        self._answer(request, source, Refusal(200), tag)
+        self._answer(request, flow, Refusal(200), tag)
         if isinstance(call, Call) and transaction.is_pending:
             within.on_cancel(call, transaction, now)
 
@@ -373,10 +398,10 @@ class Endpoint:
             raise Refusal(401, headers=self._challenger.challenge(now, stale=verdict.stale))
         return verdict.username
 
-    def _answer(self, request: Request, source: Address, refusal: Refusal, to_tag: str | None = None) -> None:
+    def _answer(self, request: Request, flow: Flow, refusal: Refusal, to_tag: str | None = None) -> None:
         """Answers without keeping anything."""
         if refusal.status >= 300:
-            self._stack.refusals.note(request, refusal.status, source)
+            self._stack.refusals.note(request, refusal.status, flow.remote)
         server: tuple[str, HeaderValue] = ("Server", self._config.server_name)
         response = request.response(
             refusal.status,
@@ -384,7 +409,7 @@ class Endpoint:
             to_tag=to_tag or self._stack.stateless_tag(request),
             headers=(*refusal.headers, server),
         )
-        self._stack.outbox.append(Datagram(response.encode(), response_address(request, source)))
+        self._stack.outbox.append(Datagram(response.encode(), response_flow(request, flow)))
 
 
 def _own_user(config: EndpointConfig, hop: Address) -> str:

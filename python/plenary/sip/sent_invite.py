@@ -13,7 +13,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from plenary.sip.config import MAX_FORKS, PATIENCE, Address, Datagram
+from plenary.sip.config import MAX_FORKS, PATIENCE, Address, Datagram, Flow
 from plenary.sip.dialog import Dialog
 from plenary.sip.digest import authorize
 from plenary.sip.message import Request, Response
@@ -58,7 +58,7 @@ class SentInvite:
         self.challenges = 0
         self.credentials: tuple[tuple[str, str], ...] = ()
         self.request: Request | None = None
-        self.destination: Address = ("", 0)
+        self.flow: Flow | None = None
         self.transaction: Transaction | None = None
         self._forks: dict[str, Datagram] = {}
 
@@ -84,15 +84,16 @@ class SentInvite:
 
     def send(self, now: float) -> None:
         """Sends the INVITE under the next CSeq."""
-        self.request, self.destination = self._call.dialog.request(
+        dialog = self._call.dialog
+        self.request, self.flow = dialog.request(
             "INVITE",
-            self._stack.via(),
+            self._stack.via(dialog.listener),
             contact=self._call.contact,
             headers=(ALLOW, SUPPORTED, *self.credentials),
             body=self.sdp,
         )
         self.is_proceeding = False
-        self.transaction = self._stack.transactions.request(self.request, self.destination, self, now)
+        self.transaction = self._stack.transactions.request(self.request, self.flow, self, now)
 
     def proceed(self, now: float) -> None:
         """A 1xx came: the peer is there, and can be sent a CANCEL."""
@@ -111,7 +112,8 @@ class SentInvite:
     def send_cancel(self, now: float) -> None:
         """Sends the CANCEL, and no longer waits for more than 64*T1 (section 9.1)."""
         assert self.request is not None
-        self._stack.transactions.request(self.request.cancel(), self.destination, None, now)
+        assert self.flow is not None
+        self._stack.transactions.request(self.request.cancel(), self.flow, None, now)
         self._stack.timers.set(self._call, Timer.CANCEL_WAIT, now + PATIENCE)
 
     def answer_challenge(self, response: Response, now: float) -> bool:
@@ -120,9 +122,10 @@ class SentInvite:
         Only for calls that we made: a phone that called us has no business to ask for our password.
         """
         assert self.request is not None
+        assert self.flow is not None
         if not self._call.is_caller or self.is_cancelled or self.challenges >= MAX_CHALLENGES:
             return False
-        header = authorization(self._stack, self.request, self.destination, response)
+        header = authorization(self._stack, self.request, self.flow.remote, response)
         if header is None:
             return False
         self.challenges += 1
@@ -151,8 +154,8 @@ class SentInvite:
         ack = self._send_ack(dialog, None)
         if len(self._forks) < MAX_FORKS:
             self._forks[tag] = ack
-        bye, destination = dialog.request("BYE", self._stack.via())
-        self._stack.transactions.request(bye, destination, None, now)
+        bye, flow = dialog.request("BYE", self._stack.via(dialog.listener))
+        self._stack.transactions.request(bye, flow, None, now)
 
     def over(self) -> None:
         """Nothing more is to be done, or waited for."""
@@ -189,10 +192,10 @@ class SentInvite:
 
     def _send_ack(self, dialog: Dialog, sdp: str | None) -> Datagram:
         assert self.request is not None
-        request, destination = dialog.request(
-            "ACK", self._stack.via(), cseq=self.request.cseq.number, headers=self.credentials, body=sdp
+        request, flow = dialog.request(
+            "ACK", self._stack.via(dialog.listener), cseq=self.request.cseq.number, headers=self.credentials, body=sdp
         )
-        return self._stack.send(request, destination)
+        return self._stack.send(request, flow)
 
 
 def authorization(stack: Stack, request: Request, destination: Address, response: Response) -> tuple[str, str] | None:

@@ -115,7 +115,7 @@ class ServedInvite:
     def repeat(self) -> None:
         """Sends the 2xx once more."""
         assert self.response is not None
-        self._stack.outbox.append(Datagram(self.response.encode(), self.transaction.destination))
+        self._stack.outbox.append(Datagram(self.response.encode(), self.transaction.flow))
 
     def _respond(
         self,

@@ -1,7 +1,8 @@
 """A call as bytes, and back: what a new endpoint needs to go on where another one stopped.
 
 A snapshot holds no times, because another process may have another clock: whatever was repeated or waited for starts
-anew. What peers wrote is kept as bytes, since it need not be Unicode; requests are kept as they are on the wire.
+anew. What went by a listener that is no more goes by the first. What peers wrote is kept as bytes, since it need not
+be Unicode; requests are kept as they are on the wire.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Final
 import msgspec
 
 from plenary.sip.call import ANSWER_WAIT_S, OFFER_WAIT_S, Call, Phase, Waiting
-from plenary.sip.config import PATIENCE, PROVISIONAL_EVERY, Address, Datagram
+from plenary.sip.config import PATIENCE, PROVISIONAL_EVERY, Address, Datagram, Flow, Listener
 from plenary.sip.dialog import Dialog
 from plenary.sip.errors import MalformedValue, SipError
 from plenary.sip.message import Request, Response
@@ -25,7 +26,7 @@ from plenary.sip.timers import Timer
 from plenary.sip.transaction import Transaction, server_key
 from plenary.sip.uri import parse_uri
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the layout below. A snapshot of another version is refused."""
 
 RESUMED_OFFER_S: Final = 1.0
@@ -46,19 +47,20 @@ class _Dialog(msgspec.Struct, array_like=True):
     route_set: list[bytes]
     local_cseq: int
     remote_cseq: int | None
-    flow: Address | None
+    source: Address | None
+    listener: Address
 
 
 class _Served(msgspec.Struct, array_like=True):
     request: bytes
-    destination: Address
+    flow: Flow
     response: bytes | None
     stage: Served
 
 
 class _Sent(msgspec.Struct, array_like=True):
     request: bytes
-    destination: Address
+    flow: Flow
     stage: Sent
     sdp: str | None
     is_first: bool
@@ -68,14 +70,14 @@ class _Sent(msgspec.Struct, array_like=True):
     challenges: int
     credentials: list[tuple[str, str]]
     early: list[tuple[bytes, str | None]]
-    ack: tuple[bytes, Address] | None
+    ack: tuple[bytes, Flow] | None
 
 
 class _Exchange(msgspec.Struct, array_like=True):
     """A request other than INVITE; `response` is None while there is none."""
 
     request: bytes
-    destination: Address
+    flow: Flow
     response: bytes | None
 
 
@@ -83,7 +85,7 @@ class _Snapshot(msgspec.Struct, array_like=True):
     version: int
     phase: Phase
     is_caller: bool
-    contact: bytes
+    raw_user: bytes | None
     dialog: _Dialog
     invite_cseq: int | None
     served: _Served | None
@@ -110,7 +112,7 @@ def save(call: Call) -> bytes:
             version=VERSION,
             phase=call.phase,
             is_caller=call.is_caller,
-            contact=_bytes(call.contact),
+            raw_user=None if call.raw_user is None else _bytes(call.raw_user),
             dialog=_save_dialog(call.dialog),
             invite_cseq=None if call.invite_key is None else call.invite_key[2],
             served=None if served is None or not served.needs_care else _save_served(served),
@@ -127,13 +129,16 @@ def save(call: Call) -> bytes:
     )
 
 
-def load(stack: Stack, handle: str, data: bytes, now: float) -> None:
-    """Takes up a call. Sends again what the peer may have missed. Raises UnreadableSnapshot, and changes nothing."""
+def load(stack: Stack, handle: str, data: bytes, now: float) -> Address:
+    """Takes up a call; returns the address of the listener that it was saved with. Sends again what the peer may have
+    missed. Raises UnreadableSnapshot, and changes nothing."""
     try:
         saved = _decoder.decode(data)
         if saved.version != VERSION:
             raise UnreadableSnapshot(f"call {handle}: version {saved.version} is not {VERSION}")
-        call = Call(stack, handle, saved.phase, _load_dialog(saved.dialog), _text(saved.contact))
+        dialog = _load_dialog(saved.dialog, stack.successor(saved.dialog.listener) or stack.first)
+        raw_user = None if saved.raw_user is None else _text(saved.raw_user)
+        call = Call(stack, handle, saved.phase, dialog, raw_user)
         messages = _Messages(saved)
     except (msgspec.MsgspecError, MalformedMessage, MalformedValue) as error:
         raise UnreadableSnapshot(f"call {handle}: {error}") from error
@@ -156,16 +161,17 @@ def load(stack: Stack, handle: str, data: bytes, now: float) -> None:
     if saved.sent is not None and messages.sent is not None:
         _load_sent(call, saved.sent, messages.sent, now)
     if saved.update is not None and messages.update is not None:
-        call.update = _serve(stack, messages.update, saved.update.destination, None, now)
+        call.update = _serve(stack, messages.update, saved.update.flow, None, now)
         stack.timers.set(call, Timer.ANSWER_WAIT, now + ANSWER_WAIT_S)
     if saved.answered is not None and messages.answered is not None and saved.answered.response is not None:
-        call.answered = _serve(stack, messages.answered, saved.answered.destination, None, now)
+        call.answered = _serve(stack, messages.answered, saved.answered.flow, None, now)
         stack.transactions.resume(call.answered, saved.answered.response, 200, now, send=False)
     if saved.bye is not None and messages.bye is not None:
-        call.bye = stack.transactions.request(messages.bye, saved.bye.destination, call, now)
+        call.bye = stack.transactions.request(messages.bye, stack.usable(saved.bye.flow), call, now)
     if saved.waiting is not None:
         call.waiting = Waiting(*saved.waiting)
         stack.timers.set(call, Timer.OFFER_RETRY, now + RESUMED_OFFER_S)
+    return saved.dialog.listener
 
 
 class _Messages:
@@ -182,7 +188,7 @@ class _Messages:
 
 def _load_served(call: Call, saved: _Served, request: Request, response: Response | None, now: float) -> None:
     stack = call.stack
-    transaction = _serve(stack, request, saved.destination, call, now)
+    transaction = _serve(stack, request, saved.flow, call, now)
     served = call.served = ServedInvite(stack, call, request, transaction)
     served.response = response
     served.stage = saved.stage
@@ -206,9 +212,9 @@ def _load_sent(call: Call, saved: _Sent, request: Request, now: float) -> None:
     sent.credentials = tuple(saved.credentials)
     sent.early = {_text(tag): sdp for tag, sdp in saved.early}
     sent.request = request
-    sent.destination = saved.destination
+    sent.flow = stack.usable(saved.flow)
     is_unheard = sent.is_pending and not sent.is_proceeding
-    sent.transaction = stack.transactions.request(request, saved.destination, sent, now, send=is_unheard)
+    sent.transaction = stack.transactions.request(request, sent.flow, sent, now, send=is_unheard)
     if sent.is_pending:
         if sent.is_cancelled and sent.is_proceeding:
             sent.send_cancel(now)
@@ -219,26 +225,28 @@ def _load_sent(call: Call, saved: _Sent, request: Request, now: float) -> None:
         return
     stack.transactions.resume(sent.transaction, request.encode(), 200, now, send=False)
     if saved.ack is not None:
-        sent.ack = Datagram(*saved.ack)
+        data, flow = saved.ack
+        sent.ack = Datagram(data, stack.usable(flow))
         sent.repeat_ack()
     else:
         stack.timers.set(call, Timer.ACKNOWLEDGE_WAIT, now + PATIENCE)
 
 
-def _serve(stack: Stack, request: Request, destination: Address, owner: Call | None, now: float) -> Transaction:
-    return stack.transactions.serve(server_key(request), request, destination, owner, now)
+def _serve(stack: Stack, request: Request, flow: Flow, owner: Call | None, now: float) -> Transaction:
+    return stack.transactions.serve(server_key(request), request, stack.usable(flow), owner, now)
 
 
 def _save_served(served: ServedInvite) -> _Served:
     response = None if served.response is None else served.response.encode()
-    return _Served(served.request.encode(), served.transaction.destination, response, served.stage)
+    return _Served(served.request.encode(), served.transaction.flow, response, served.stage)
 
 
 def _save_sent(sent: SentInvite) -> _Sent:
     assert sent.request is not None
+    assert sent.flow is not None
     return _Sent(
         request=sent.request.encode(),
-        destination=sent.destination,
+        flow=sent.flow,
         stage=sent.stage,
         sdp=sent.sdp,
         is_first=sent.is_first,
@@ -248,14 +256,14 @@ def _save_sent(sent: SentInvite) -> _Sent:
         challenges=sent.challenges,
         credentials=list(sent.credentials),
         early=[(_bytes(tag), sdp) for tag, sdp in sent.early.items()],
-        ack=None if sent.ack is None else (sent.ack.data, sent.ack.destination),
+        ack=None if sent.ack is None else (sent.ack.data, sent.ack.flow),
     )
 
 
 def _save_exchange(transaction: Transaction | None) -> _Exchange | None:
     if transaction is None:
         return None
-    return _Exchange(transaction.request.encode(), transaction.destination, transaction.message)
+    return _Exchange(transaction.request.encode(), transaction.flow, transaction.message)
 
 
 def _save_dialog(dialog: Dialog) -> _Dialog:
@@ -269,23 +277,25 @@ def _save_dialog(dialog: Dialog) -> _Dialog:
         route_set=[_bytes(route) for route in dialog.route_set],
         local_cseq=dialog.local_cseq,
         remote_cseq=dialog.remote_cseq,
-        flow=dialog.flow,
+        source=dialog.source,
+        listener=dialog.listener.address,
     )
 
 
-def _load_dialog(saved: _Dialog) -> Dialog:
+def _load_dialog(saved: _Dialog, listener: Listener) -> Dialog:
     dialog = Dialog(
         _text(saved.call_id),
         _text(saved.local),
         _text(saved.local_tag),
         _text(saved.remote),
         parse_uri(_text(saved.target)),
+        listener,
     )
     dialog.remote_tag = None if saved.remote_tag is None else _text(saved.remote_tag)
     dialog.route_set = tuple(_text(route) for route in saved.route_set)
     dialog.local_cseq = saved.local_cseq
     dialog.remote_cseq = saved.remote_cseq
-    dialog.flow = saved.flow
+    dialog.source = saved.source
     return dialog
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import random
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
-from plenary.sip.config import MAX_ENDED, Address, Datagram, EndpointConfig
+from plenary.sip.config import MAX_ENDED, Address, Datagram, EndpointConfig, Flow, Listener
 from plenary.sip.events import SipEvent
 from plenary.sip.header import Via
 from plenary.sip.message import Message, Request
@@ -32,6 +33,7 @@ class Stack:
 
     def __init__(self, config: EndpointConfig, ids: Callable[[], str], secret: bytes) -> None:
         self.config = config
+        self.listeners: dict[Address, Listener] = {one.address: one for one in config.listeners}
         self.ids = ids
         self.random = random.Random(ids())  # spreads retries (RFC 3261 section 14.1); nothing depends on secrecy
         self.timers: Timers[Transaction | Call] = Timers()
@@ -47,20 +49,35 @@ class Stack:
         self.ending: set[str] = set()  # calls that are over for the server, and not yet for the peer
         self._ended: dict[str, None] = {}
         self._key = hashlib.blake2s(secret).digest()
-        self._hostport = join_hostport(config.advertised_host, config.port)
 
-    def via(self) -> Via:
+    @property
+    def first(self) -> Listener:
+        """The listener of what has no reason to take another."""
+        return self.config.listeners[0]
+
+    def first_for(self, hop: Address) -> Listener:
+        """The listener of a call to there: nothing leads from a socket on loopback to outside of this machine."""
+        if _is_loopback(hop[0]):
+            return self.first
+        return next((one for one in self.config.listeners if not _is_loopback(one.host)), self.first)
+
+    def successor(self, address: Address) -> Listener | None:
+        """The listener of this address, or of its port where the host was changed; None: there is none any more."""
+        same_port = (one for one in self.config.listeners if one.port == address[1])
+        return self.listeners.get(address) or next(same_port, None)
+
+    def usable(self, flow: Flow) -> Flow:
+        """The flow, or one by another listener if its own is no more."""
+        return Flow((self.successor(flow.local) or self.first).address, flow.remote)
+
+    def via(self, listener: Listener) -> Via:
         """A Via with a branch of its own, for a new request."""
         params = (("branch", f"z9hG4bK{self.ids()}"), ("rport", None))
-        return Via("UDP", self.config.advertised_host, self.config.port, params)
+        return Via("UDP", listener.advertised_host, listener.port, params)
 
-    def contact(self, raw_user: str | None) -> str:
-        """Where a peer reaches us within a dialog."""
-        return f"<sip:{raw_user}@{self._hostport}>" if raw_user else f"<sip:{self._hostport}>"
-
-    def send(self, request: Request, destination: Address) -> Datagram:
+    def send(self, request: Request, flow: Flow) -> Datagram:
         """Sends an ACK: the one request that has no transaction."""
-        datagram = Datagram(request.encode(), destination)
+        datagram = Datagram(request.encode(), flow)
         self.outbox.append(datagram)
         return datagram
 
@@ -100,6 +117,19 @@ class Stack:
     def has_ended(self, handle: str) -> bool:
         """Whether there was such a call, not long ago."""
         return handle in self._ended
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return False
+
+
+def contact(listener: Listener, raw_user: str | None) -> str:
+    """Where a peer reaches us within a dialog."""
+    hostport = join_hostport(listener.advertised_host, listener.port)
+    return f"<sip:{raw_user}@{hostport}>" if raw_user else f"<sip:{hostport}>"
 
 
 def sdp_of(message: Message) -> str | None:

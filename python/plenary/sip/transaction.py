@@ -26,6 +26,7 @@ from plenary.sip.config import (
     TRYING_AFTER,
     Address,
     Datagram,
+    Flow,
 )
 from plenary.sip.message import Request, Response
 from plenary.sip.refusals import Refusals
@@ -213,14 +214,15 @@ def server_key(request: Request) -> ServerKey:
     )
 
 
-def response_address(request: Request, source: Address) -> Address:
-    """Where the responses to a request go (RFC 3261 section 18.2.2, RFC 3581 section 4).
+def response_flow(request: Request, flow: Flow) -> Flow:
+    """Which way the responses to a request go (RFC 3261 section 18.2.2, RFC 3581 section 4).
 
-    To where it came from; but to the port that sent-by names when the peer does not ask for `rport`. A `maddr` is not
-    obeyed: it would let anyone aim our responses at a third party, and only multicast, which we do not do, needs it.
+    By the socket that it came in by, to where it came from; but to the port that sent-by names when the peer does not
+    ask for `rport`. A `maddr` is not obeyed: it would let anyone aim our responses at a third party, and only
+    multicast, which we do not do, needs it.
     """
     via = request.top_via
-    return source if via.wants_rport else (source[0], via.port or DEFAULT_PORT)
+    return flow if via.wants_rport else Flow(flow.local, (flow.remote[0], via.port or DEFAULT_PORT))
 
 
 class TransactionUser(Protocol):
@@ -246,20 +248,20 @@ class Transaction:
     `owner` is told what comes of it; None: nobody cares. `to_tag` is the To tag of a server's last response.
     """
 
-    __slots__ = ("destination", "interval", "key", "kind", "message", "owner", "request", "state", "to_tag")
+    __slots__ = ("flow", "interval", "key", "kind", "message", "owner", "request", "state", "to_tag")
 
     def __init__(
         self,
         kind: Kind,
         key: ServerKey,
         request: Request,
-        destination: Address,
+        flow: Flow,
         owner: TransactionUser | None,
     ) -> None:
         self.kind = kind
         self.key = key
         self.request = request
-        self.destination = destination
+        self.flow = flow
         self.owner = owner
         self.message: bytes | None = None
         self.to_tag: str | None = None
@@ -293,7 +295,7 @@ class Transactions:
     # Clients
 
     def request(
-        self, request: Request, destination: Address, owner: TransactionUser | None, now: float, *, send: bool = True
+        self, request: Request, flow: Flow, owner: TransactionUser | None, now: float, *, send: bool = True
     ) -> Transaction:
         """Sends a request (any but ACK) and sees to it that it gets through. Its branch must be new, save for CANCEL.
 
@@ -302,7 +304,7 @@ class Transactions:
         key = (request.top_via.branch or "", request.method)
         assert key not in self._clients, "branches of our own are never used twice"
         kind = Kind.INVITE_CLIENT if request.method == "INVITE" else Kind.CLIENT
-        transaction = Transaction(kind, key, request, destination, owner)
+        transaction = Transaction(kind, key, request, flow, owner)
         transaction.message = request.encode()
         self._clients[key] = transaction
         if send:
@@ -322,7 +324,7 @@ class Transactions:
 
     def fail(self, destination: Address, reason: str, now: float) -> None:
         """Ends the requests of ours that wait for an answer from there: nothing can be sent to it."""
-        failed = [one for one in self._clients.values() if one.is_pending and one.destination == destination]
+        failed = [one for one in self._clients.values() if one.is_pending and one.flow.remote == destination]
         for transaction in failed:
             if transaction.is_pending:
                 self.forget(transaction)
@@ -346,11 +348,11 @@ class Transactions:
             self._take(transaction, Input.REQUEST, now)
 
     def serve(
-        self, key: ServerKey, request: Request, destination: Address, owner: TransactionUser | None, now: float
+        self, key: ServerKey, request: Request, flow: Flow, owner: TransactionUser | None, now: float
     ) -> Transaction:
         """A new server transaction; `respond` answers it. Ask `has_room` before."""
         transaction = Transaction(
-            Kind.INVITE_SERVER if request.method == "INVITE" else Kind.SERVER, key, request, destination, owner
+            Kind.INVITE_SERVER if request.method == "INVITE" else Kind.SERVER, key, request, flow, owner
         )
         self._servers[key] = transaction
         self._run_timers(transaction, now)
@@ -432,7 +434,7 @@ class Transactions:
                 transaction.to_tag = response.to.tag
                 self._resend(transaction)
                 if response.status >= 300:
-                    self._refusals.note(transaction.request, response.status, transaction.destination)
+                    self._refusals.note(transaction.request, response.status, transaction.flow.remote)
             case Act.RESEND:
                 self._resend(transaction)
             case Act.SAY_TRYING:
@@ -442,7 +444,7 @@ class Transactions:
             case Act.ACKNOWLEDGE:
                 assert response is not None
                 ack = transaction.request.ack(response).encode()
-                self._outbox.append(Datagram(ack, transaction.destination))
+                self._outbox.append(Datagram(ack, transaction.flow))
             case Act.TELL:
                 if owner is not None:
                     assert response is not None
@@ -456,7 +458,7 @@ class Transactions:
 
     def _resend(self, transaction: Transaction) -> None:
         if transaction.message is not None:
-            self._outbox.append(Datagram(transaction.message, transaction.destination))
+            self._outbox.append(Datagram(transaction.message, transaction.flow))
 
     def _enter(self, transaction: Transaction, state: State, now: float) -> None:
         before = set(RUNNING[transaction.kind].get(transaction.state, ()))

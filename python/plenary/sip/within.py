@@ -6,13 +6,13 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from plenary.sip.call import ANSWER_WAIT_S, Call, Phase
-from plenary.sip.config import Address
+from plenary.sip.config import Flow
 from plenary.sip.events import Digit, Offered
 from plenary.sip.message import HeaderValue, Request
 from plenary.sip.served_invite import ServedInvite
 from plenary.sip.stack import ACCEPT, ALLOW, SUPPORTED, sdp_of
 from plenary.sip.timers import Timer
-from plenary.sip.transaction import Transaction, response_address
+from plenary.sip.transaction import Transaction, response_flow
 
 if TYPE_CHECKING:
     from plenary.sip.transaction import ServerKey
@@ -52,11 +52,11 @@ def on_cancel(call: Call, transaction: Transaction, now: float) -> None:
     call.changed()
 
 
-def on_request(call: Call, key: ServerKey, request: Request, source: Address, now: float) -> None:
+def on_request(call: Call, key: ServerKey, request: Request, flow: Flow, now: float) -> None:
     """Any request but ACK and CANCEL, for a dialog that the call knows, and not a retransmission."""
     transactions = call.stack.transactions
     owner = call if request.method == "INVITE" else None
-    transaction = transactions.serve(key, request, response_address(request, source), owner, now)
+    transaction = transactions.serve(key, request, response_flow(request, flow), owner, now)
     is_our_dialog = call.dialog.remote_tag == request.from_.tag
     if is_our_dialog and not call.dialog.is_in_order(request):
         _refuse(call, transaction, 500, now)
@@ -66,7 +66,7 @@ def on_request(call: Call, key: ServerKey, request: Request, source: Address, no
         _refuse(call, transaction, 481, now)
         return
     if is_our_dialog:
-        call.dialog.note_source(request, source)
+        call.dialog.note_source(request, flow.remote)
     match request.method:
         case "INVITE":
             _on_invite(call, transaction, request, now)

@@ -1,4 +1,4 @@
-"""Any sound that `wav` reads, as 8 kHz mono 16 bit: the work of sox, run as a separate program.
+"""Any sound that `wav` reads, as 16 kHz mono 16 bit: the work of sox, run as a separate program.
 
 Its resampler has a pass band of 95 % and keeps aliases below -100 dB; a text of three seconds costs about 5 ms. The
 server itself never touches a sample more than once or twice, so that long prompts do not hold up the signalling.
@@ -22,7 +22,7 @@ _HOW: dict[Encoding, list[str]] = {
 }
 
 
-async def to_telephone(wav: Wav) -> Sound:
+async def to_prompt(wav: Wav) -> Sound:
     """Two channels are mixed into one. Raises `AudioTooLarge` above `SOUND_MAX_S`, and what `program.run` raises."""
     if wav.duration_ms > SOUND_MAX_S * 1000:
         raise AudioTooLarge(

@@ -9,7 +9,7 @@ import re
 import shutil
 
 from ..core.limits import TEXT_MAX
-from .convert import SOX, to_telephone
+from .convert import SOX, to_prompt
 from .errors import SpeechFailed, SpeechRefused
 from .program import Program, run
 from .sound import RATE, SOUND_MAX_S, Sound, levelled, trimmed
@@ -108,5 +108,5 @@ class EspeakNg:
             )
             if not file:
                 return Sound(RATE, b"")
-            sound = await to_telephone(parse(file))
+            sound = await to_prompt(parse(file))
         return await asyncio.to_thread(lambda: trimmed(levelled(sound)))

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 import httpx
 
 from ..core.limits import URL_MAX
-from .convert import to_telephone
+from .convert import to_prompt
 from .errors import AudioForbidden, AudioMalformed, AudioTooLarge, AudioUnreachable
 from .sound import Sound
 from .wav import parse
@@ -75,14 +75,14 @@ class Fetcher:
         self._running = asyncio.Semaphore(FETCHES)
 
     async def fetch(self, url: str) -> Sound:
-        """The WAV file at `url` as 8 kHz mono. Raises `PromptError`."""
+        """The WAV file at `url` as 16 kHz mono. Raises `PromptError`."""
         async with self._running:
             try:
                 async with asyncio.timeout(self._timeout_s):
                     file = await self._fetch(url)
             except TimeoutError:
                 raise AudioUnreachable(f"The sound did not come within {self._timeout_s:g} s.") from None
-            return await to_telephone(parse(file))
+            return await to_prompt(parse(file))
 
     async def _fetch(self, url: str) -> bytes:
         target = _parsed(url)

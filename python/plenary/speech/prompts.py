@@ -31,7 +31,7 @@ FETCHED_MAX_BYTES = 32 * 1024 * 1024
 
 
 class Prompt(msgspec.Struct, frozen=True):
-    """Sound for the engine: 8 kHz mono, signed 16 bit little-endian."""
+    """Sound for the engine: 16 kHz mono, signed 16 bit little-endian."""
 
     name: str
     """SHA-256 of `pcm`, in hexadecimal: equal sound has one name, whatever it was made of."""

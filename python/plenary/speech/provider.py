@@ -12,7 +12,7 @@ class TextToSpeech(Protocol):
         ...
 
     async def speak(self, text: str, gender: str, language: str) -> Sound:
-        """8 kHz mono at about -20 dBFS, at most 100 ms of silence at either end.
+        """16 kHz mono at about -20 dBFS, at most 100 ms of silence at either end.
 
         `text` is plain or SSML, `gender` one of `male`, `female`, `neutral`, `language` a BCP 47 tag.
         Raises `PromptError`.

@@ -4,14 +4,15 @@ import math
 import sys
 from array import array
 from operator import mul
+from typing import Final
 
 import msgspec
 
-RATE = 8000
-"""Hz. All that the media engine plays."""
+RATE: Final = 16_000
+"""Hz, of all prompts: more than a telephone carries, and as much as a voice needs."""
 
 SOUND_MAX_S = 480
-"""The longest prompt: 8 minutes, 7.3 MiB. It goes to the engine in one message of at most 8 MiB."""
+"""The longest prompt: 8 minutes, 14.6 MiB. It goes to the engine in one message of at most 16 MiB."""
 
 TARGET_RMS_DBFS = -20.0
 """Level of speech: as loud as callers with a usual phone."""

@@ -72,6 +72,8 @@ def writer(path: Path, durable: bool, limit_bytes: int | None) -> sa.Engine:
         connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
         connection.execute(f"PRAGMA journal_size_limit={WAL_LIMIT_BYTES}")
         connection.execute("PRAGMA foreign_keys=ON")
+        # Keys of media are forgotten with their call, wherever SQLite's own default is another.
+        connection.execute("PRAGMA secure_delete=ON")
         if limit_bytes is not None:
             page_size = int(connection.execute("PRAGMA page_size").fetchone()[0])
             connection.execute(f"PRAGMA max_page_count={max(1, limit_bytes // page_size)}")

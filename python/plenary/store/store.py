@@ -13,10 +13,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from ..core.changes import Changes, Row
+from ..core.errors import LimitReached
 from ..core.ids import NEVER, stamp
-from ..core.resources import Call, Conference, Conferencecall, LogEntry, Recording, Resource
+from ..core.resources import Call, Conference, Conferencecall, JoinToken, LogEntry, Recording, Resource
 from . import database, migrations, tables
-from .errors import DatabaseCorrupt, StoreError, told_as_store_errors
+from .errors import DatabaseCorrupt, FolderInUse, StoreError, told_as_store_errors
 from .views import Views
 
 R = TypeVar("R", bound=Resource)
@@ -29,6 +30,9 @@ KEEP_EVENTS = 5_000_000
 
 PRUNED_AT_ONCE = 500
 """Entries that one `prune` deletes at most: about 5 ms in which nothing else can be written."""
+
+JOIN_TOKENS_MAX = 10_000
+"""Good ones of one conference: one for each of as many guests as any room holds, many times over."""
 
 MAX_KEY = 512
 """Characters of an access key: bounds the work for a stranger's."""
@@ -100,6 +104,11 @@ def _resource_values(row: Row) -> dict[str, Any]:
     return values
 
 
+def _token_values(token: JoinToken) -> dict[str, Any]:
+    columns = ("id", "customer_id", "conference_id", "tm_create", "tm_expire", "tm_delete")
+    return {**{name: getattr(token, name) for name in columns}, "body": msgspec.json.encode(token)}
+
+
 def _event_values(position: int, entry: LogEntry) -> dict[str, Any]:
     return {
         "position": position,
@@ -116,11 +125,16 @@ def _hash(key: str) -> bytes:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 
+def is_known(folder: Path) -> bool:
+    """Whether there is a database in it."""
+    return (folder / database.DATABASE).exists()
+
+
 class Store:
     """The data of one server. Methods may be called from any thread; writes wait for each other."""
 
-    def __init__(self, folder: Path, lock: database.FolderLock, writer: sa.Engine, readers: sa.Engine) -> None:
-        """Called by `open`."""
+    def __init__(self, folder: Path, lock: database.FolderLock | None, writer: sa.Engine, readers: sa.Engine) -> None:
+        """Called by `open` and `open_beside`: without `lock` a server has the folder."""
         self.path = folder / database.DATABASE
         self._lock = lock
         self._writer = writer
@@ -154,12 +168,41 @@ class Store:
             lock.release()
             raise
 
+    @classmethod
+    def open_beside(cls, folder: Path | str) -> Self:
+        """As `open`, but also while a server has the folder; then for nothing but customers and their keys.
+
+        Of these a server keeps no copy that could get out of step, and SQLite has one program write after the other.
+        Raises `StoreError`.
+        """
+        try:
+            return cls.open(folder)
+        except FolderInUse:
+            pass
+        path = Path(folder) / database.DATABASE
+        writer = database.writer(path, durable=True, limit_bytes=None)
+        readers = database.readers(path)
+        try:
+            with told_as_store_errors(str(path)):
+                with writer.begin() as connection:
+                    if migrations.revision_of(connection) != migrations.NEWEST:
+                        raise FolderInUse(
+                            f"The data folder {folder} is in use by a server of another version: use that one's own"
+                            " `plenary customer`, or stop it."
+                        )
+                return cls(Path(folder), None, writer, readers)
+        except BaseException:
+            writer.dispose()
+            readers.dispose()
+            raise
+
     def close(self) -> None:
         """Lets go of the folder. Nothing is pending: every commit is on disk already."""
         with self._one_at_a_time:
             self._readers.dispose()
             self._writer.dispose()
-            self._lock.release()
+            if self._lock is not None:
+                self._lock.release()
 
     @property
     def last_position(self) -> int:
@@ -297,6 +340,41 @@ class Store:
             case Conference(tm_end=at) | Call(tm_hangup=at) | Conferencecall(tm_update=at) | Recording(tm_delete=at):
                 return at
 
+    # --- join tokens ----------------------------------------------------------------------------------------------
+
+    def add_join_token(self, token: JoinToken) -> None:
+        """Raises `LimitReached` if the conference has too many that are good."""
+        table, c = tables.join_token, tables.join_token.c
+        good = sa.select(sa.func.count()).where(
+            c.conference_id == token.conference_id, c.tm_delete == NEVER, c.tm_expire > token.tm_create
+        )
+        with self._transaction() as connection:
+            if connection.execute(good).scalar_one() >= JOIN_TOKENS_MAX:
+                raise LimitReached(
+                    "too_many_tokens", f"A conference has at most {JOIN_TOKENS_MAX} join tokens. Take some back."
+                )
+            connection.execute(sa.insert(table).values(_token_values(token)))
+
+    def join_token(self, id: str) -> JoinToken | None:
+        """A token of any customer."""
+        find = sa.select(tables.join_token.c.body).where(tables.join_token.c.id == id)
+        with told_as_store_errors(str(self.path)), self._readers.connect() as connection:
+            body = connection.execute(find).scalar()
+        return None if body is None else msgspec.json.decode(body, type=JoinToken)
+
+    def change_join_token(self, token: JoinToken) -> None:
+        """Writes what has become of it."""
+        c = tables.join_token.c
+        with self._transaction() as connection:
+            connection.execute(sa.update(tables.join_token).where(c.id == token.id).values(_token_values(token)))
+
+    def prune_join_tokens(self, now: float, keep_s: float = KEEP_EVENTS_S) -> int:
+        """Forgets those that expired `keep_s` ago. At most `PRUNED_AT_ONCE` in a call; returns how many."""
+        c = tables.join_token.c
+        oldest = sa.select(c.id).where(c.tm_expire < stamp(now - keep_s)).limit(PRUNED_AT_ONCE)
+        with self._transaction() as connection:
+            return connection.execute(sa.delete(tables.join_token).where(c.id.in_(oldest))).rowcount
+
     # --- customers ------------------------------------------------------------------------------------------------
 
     def ensure_customer(self, name: str, id: str | None = None) -> str:
@@ -380,4 +458,4 @@ class Store:
             ) from error
 
 
-__all__ = ["EnginePosition", "Saved", "Store", "StoreError"]
+__all__ = ["EnginePosition", "Saved", "Store", "StoreError", "is_known"]

@@ -53,6 +53,21 @@ conferencecall = _resource_table("conferencecall", sa.Column("conference_id", sa
 call = _resource_table("call")
 recording = _resource_table("recording", sa.Column("reference_id", sa.Text, nullable=False))
 
+join_token = sa.Table(
+    "join_token",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True, nullable=False),
+    sa.Column("customer_id", sa.Text, sa.ForeignKey("customer.id"), nullable=False),
+    sa.Column("conference_id", sa.Text, nullable=False),
+    sa.Column("tm_create", sa.Text, nullable=False),
+    sa.Column("tm_expire", sa.Text, nullable=False),
+    sa.Column("tm_delete", sa.Text, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+"""What was signed; a token that is not here is good for nothing, whoever signed it."""
+sa.Index("join_token_listed", join_token.c.conference_id, join_token.c.tm_create, join_token.c.id)
+sa.Index("join_token_expired", join_token.c.tm_expire)
+
 event = sa.Table(
     "event",
     metadata,

@@ -103,6 +103,7 @@ _CONFERENCES = _List(tables.conference)
 _CONFERENCECALLS = _List(tables.conferencecall, "conference_id")
 _CALLS = _List(tables.call)
 _RECORDINGS = _List(tables.recording, "reference_id")
+_JOIN_TOKENS = _List(tables.join_token, "conference_id")
 
 _EVENTS = (
     sa.select(tables.event.c.position, tables.event.c.body)
@@ -155,6 +156,14 @@ class Views:
     def recordings(self, customer: str, page: Page, reference: str | None = None) -> Listing:
         """All of the customer's, or those of one conference or call."""
         return self._page(_RECORDINGS, customer, page, reference)
+
+    def join_token(self, customer: str, id: str) -> bytes:
+        """Also one that has expired or was taken back."""
+        return self._one(_JOIN_TOKENS, customer, id)
+
+    def join_tokens(self, customer: str, page: Page, conference: str) -> Listing:
+        """Those of one conference that were not taken back."""
+        return self._page(_JOIN_TOKENS, customer, page, conference)
 
     # --- the log --------------------------------------------------------------------------------------------------
 

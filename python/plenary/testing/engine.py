@@ -25,11 +25,15 @@ def has_native_engine() -> bool:
 
 @contextlib.asynccontextmanager
 async def native_engine(
-    data: Path, rtp_ports: tuple[int, int], orphan_timeout_s: int = 10, threads: int = 1
+    data: Path, rtp_ports: tuple[int, int], orphan_timeout_s: int = 10, threads: int = 1, webrtc_port: int = 0
 ) -> AsyncGenerator[EngineProcess]:
     """The compiled engine on loopback while the block runs; `process.socket` is where it listens."""
     settings = EngineSettings(
-        rtp_address="127.0.0.1", rtp_ports=rtp_ports, orphan_timeout_s=orphan_timeout_s, threads=threads
+        rtp_address="127.0.0.1",
+        rtp_ports=rtp_ports,
+        orphan_timeout_s=orphan_timeout_s,
+        threads=threads,
+        webrtc_port=webrtc_port,
     )
     changed = asyncio.Event()
     process = EngineProcess(data, settings, version="test", on_change=changed.set)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Self
 
 from ..sip import events as sip
-from ..sip.config import Credentials, Datagram, EndpointConfig
+from ..sip.config import Credentials, Datagram, EndpointConfig, Listener
 from ..sip.endpoint import Endpoint
 from . import sdp
 from .rtp import TELEPHONE_EVENT, Heard, Reception
@@ -83,8 +83,7 @@ class Phone:
         )
         self.voice = await Voice.open(self._host)
         config = EndpointConfig(
-            host=self._host,
-            port=_port(self._sip),
+            listeners=(Listener(self._host, _port(self._sip)),),
             outgoing=Credentials(self.name, self._password, self._host) if self._password else None,
             server_name="plenary-phone",
         )

@@ -1,6 +1,7 @@
 """Sound for tests: tones to say, and what tones are in the sound that was heard.
 
-Pcm is mono at 8 kHz, 16 bit. Levels are in dBFS, where a sine of full scale has 0 (AES17).
+Pcm is mono, 16 bit, at 8 kHz unless another rate is given. Levels are in dBFS, where a sine of full scale has 0
+(AES17).
 """
 
 import functools
@@ -21,11 +22,11 @@ Pcm: TypeAlias = "array[int]"
 """`array("h")`: samples."""
 
 
-def tone(frequency_hz: float, seconds: float, level_dbfs: float = -16.0) -> Pcm:
+def tone(frequency_hz: float, seconds: float, level_dbfs: float = -16.0, rate_hz: int = RATE_HZ) -> Pcm:
     """A sine that begins at a zero crossing."""
     amplitude = FULL_SCALE * 10 ** (level_dbfs / 20)
-    step = 2 * math.pi * frequency_hz / RATE_HZ
-    return array("h", [round(amplitude * math.sin(step * i)) for i in range(round(seconds * RATE_HZ))])
+    step = 2 * math.pi * frequency_hz / rate_hz
+    return array("h", [round(amplitude * math.sin(step * i)) for i in range(round(seconds * rate_hz))])
 
 
 def silence(seconds: float) -> Pcm:
@@ -46,11 +47,11 @@ def level_dbfs(sound: Pcm) -> float:
     return _dbfs(math.sqrt(2 * sum(sample * sample for sample in sound) / len(sound)))
 
 
-def tone_level_dbfs(sound: Pcm, frequency_hz: float) -> float:
+def tone_level_dbfs(sound: Pcm, frequency_hz: float, rate_hz: int = RATE_HZ) -> float:
     """How much of one frequency is in `sound` (Goertzel's algorithm under a Hann window)."""
     if len(sound) < 2:
         return SILENCE_DBFS
-    coefficient = 2 * math.cos(2 * math.pi * frequency_hz / RATE_HZ)
+    coefficient = 2 * math.cos(2 * math.pi * frequency_hz / rate_hz)
     before = last = 0.0
     for sample, weight in zip(sound, _hann(len(sound)), strict=True):
         before, last = last, sample * weight + coefficient * last - before

@@ -228,11 +228,17 @@ class Packets(asyncio.DatagramProtocol):
 
 
 def read_wav(path: Path) -> Pcm:
-    """The samples of a WAV file. Raises PhoneError unless it is mono, 8 kHz, 16 bit."""
-    with wave.open(str(path), "rb") as file:
-        if (file.getnchannels(), file.getframerate(), file.getsampwidth()) != (1, RATE_HZ, 2):
-            raise PhoneError(f"{path} is not mono, {RATE_HZ} Hz, 16 bit")
-        return array("h", file.readframes(file.getnframes()))
+    """The samples of a WAV file. Raises PhoneError unless it is mono, 8 kHz, 16 bit; OSError if it can't be read."""
+    try:
+        with wave.open(str(path), "rb") as file:
+            form = (file.getnchannels(), file.getframerate(), file.getsampwidth())
+            samples = array("h", file.readframes(file.getnframes())) if form == (1, RATE_HZ, 2) else None
+    except (wave.Error, EOFError):
+        samples = None
+    if samples is None:
+        made = f"sox {path} -r {RATE_HZ} -c 1 -b 16 say.wav"
+        raise PhoneError(f"{path} is no WAV file of one channel, {RATE_HZ} Hz, 16 bit; {made} makes one of it")
+    return samples
 
 
 def finish(future: "asyncio.Future[None] | None", error: Exception | None = None) -> None:

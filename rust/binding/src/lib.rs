@@ -21,8 +21,8 @@ fn seconds(name: &str, value: f64) -> PyResult<Duration> {
 
 /// Runs the engine until it is told to end; see the stub beside this module.
 #[pyfunction]
-#[pyo3(signature = (*, socket, rtp_address, public_address, rtp_port_first, rtp_port_last, threads,
-    orphan_timeout_s, inactivity_first_s, inactivity_later_s))]
+#[pyo3(signature = (*, socket, rtp_address, public_address, rtp_port_first, rtp_port_last, webrtc_port,
+    threads, orphan_timeout_s, inactivity_first_s, inactivity_later_s))]
 #[allow(clippy::too_many_arguments)]
 fn run(
     py: Python<'_>,
@@ -31,6 +31,7 @@ fn run(
     public_address: &str,
     rtp_port_first: u16,
     rtp_port_last: u16,
+    webrtc_port: u16,
     threads: usize,
     orphan_timeout_s: f64,
     inactivity_first_s: f64,
@@ -41,6 +42,7 @@ fn run(
         rtp_address: address("rtp_address", rtp_address)?,
         public_address: address("public_address", public_address)?,
         rtp_ports: (rtp_port_first, rtp_port_last),
+        webrtc_port: (webrtc_port != 0).then_some(webrtc_port),
         threads,
         orphan_timeout: seconds("orphan_timeout_s", orphan_timeout_s)?,
         inactivity: InactivityLimits {

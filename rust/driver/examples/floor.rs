@@ -3,6 +3,7 @@
 //!
 //! `floor [LEGS] [ROOM_SIZE] [SECONDS]` prints JSON. Pin it to two cores: server and phones are a thread each.
 
+#[allow(dead_code, reason = "only phones with G.711 are needed here")]
 mod traffic;
 
 use std::io;
@@ -11,9 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use plenary_codec::{Codec, g711};
 use plenary_driver::sys;
-use plenary_media::codec::Codec;
-use traffic::Traffic;
+use traffic::{Plan, Traffic};
 
 const FRAME: usize = 160;
 const MAX_LEGS: usize = 4_000;
@@ -38,7 +39,7 @@ fn serve(legs: &mut [Leg], room_size: usize, end: &AtomicBool) {
             for leg in room.iter_mut() {
                 leg.pcm = [0; FRAME];
                 if let Ok((length, _)) = leg.socket.recv_from(&mut buffer) {
-                    Codec::Pcmu.decode(&buffer[12..length], &mut leg.pcm);
+                    g711::decode_ulaw(&buffer[12..length], &mut leg.pcm);
                 }
                 sum.iter_mut()
                     .zip(&leg.pcm)
@@ -49,7 +50,7 @@ fn serve(legs: &mut [Leg], room_size: usize, end: &AtomicBool) {
                 for ((heard, sum), said) in heard.iter_mut().zip(&sum).zip(&leg.pcm) {
                     *heard = (sum - i32::from(*said)).clamp(-32_768, 32_767) as i16;
                 }
-                Codec::Pcmu.encode(&heard, &mut leg.packet[12..]);
+                g711::encode_ulaw(&heard, &mut leg.packet[12..]);
                 leg.count += 1;
                 leg.packet[2..4].copy_from_slice(&(leg.count as u16).to_be_bytes());
                 leg.packet[4..8].copy_from_slice(&(leg.count * FRAME as u32).to_be_bytes());
@@ -76,12 +77,17 @@ fn main() -> io::Result<()> {
     let seconds = argument(3, 10).min(MAX_SECONDS);
     sys::raise_file_limit();
 
-    let mut traffic = Traffic::new()?;
+    let mut traffic = Traffic::new(Plan {
+        room_size,
+        talkers: 3,
+        codecs: vec![Codec::Pcmu],
+        receive_only: false,
+    })?;
     let mut served = Vec::new();
     for number in 0..legs {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         socket.set_nonblocking(true)?;
-        traffic.add(socket.local_addr()?, room_size);
+        traffic.add(socket.local_addr()?);
         let mut packet = [0; 12 + FRAME];
         packet[0] = 0x80;
         served.push(Leg {
@@ -103,7 +109,8 @@ fn main() -> io::Result<()> {
     };
     traffic.run(SETTLING);
     traffic.reset();
-    let findings = traffic.run(Duration::from_secs(seconds));
+    traffic.run(Duration::from_secs(seconds));
+    let findings = traffic.findings();
     end.store(true, Ordering::Relaxed);
     let cores = server
         .join()

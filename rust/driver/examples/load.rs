@@ -1,107 +1,40 @@
 //! Loads a running engine with calls and prints what that costs it, as JSON.
 //!
-//! `load --socket PATH --pid PID [--legs N] [--room-size R] [--seconds S]`: N legs in rooms of R, three talkers
-//! each. The engine gets its commands over its control socket as from a server; µcores are user and system
-//! time of the process PID. Pin the engine and this program to different cores.
+//! `load --socket PATH --pid PID [--legs N] [--room-size R] [--seconds S] [--talkers T] [--codecs NAME,NAME]
+//! [--receive-only] [--rows] [--step K]`: N legs in rooms of R, of which T (3) talk; the codecs (PCMU) are dealt to the
+//! legs of a room in turn. With `--receive-only` who does not talk sends nothing at all, with `--rows` everyone hears the
+//! first talker at a loudness of his own. With `--step` K legs come at a time and a line is printed each time, until all
+//! are there or the engine is late twice. The engine gets its commands over its control socket as from a server; µcores are
+//! user and system time of the process PID. Pin the engine and this program to different cores.
 
+#[path = "traffic/engine.rs"]
+mod engine;
 mod traffic;
 
 use std::collections::HashMap;
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::SocketAddr;
-use std::os::unix::net::UnixStream;
+use std::ops::Range;
 use std::time::Duration;
 
-use plenary_driver::{sys, wire};
-use plenary_media::messages::{Command, EngineStats, Event, Id, LegStats, PROTOCOL_VERSION};
-use traffic::Traffic;
+use engine::{Server, cpu_s, id, resident_bytes};
+use plenary_codec::Codec;
+use plenary_driver::sys;
+use plenary_media::engine::PHASES;
+use plenary_media::messages::{Command, EngineStats, Event, Id, LegStats, LegTerms};
+use traffic::{Findings, Plan, Traffic, payload_type};
 
-const MAX_LEGS: usize = 8_000;
-const MAX_SECONDS: u64 = 20;
-/// Ticks of a second in /proc/PID/stat.
-const CLOCK_TICKS: f64 = 100.0;
-/// Legs opened by one frame.
+const MAX_LEGS: usize = 12_000;
+const MAX_SECONDS: u64 = 60;
+/// Legs opened by one frame, one frame each 20 ms.
 const LEGS_PER_FRAME: usize = 100;
-/// Time in which jitter buffers and caches settle.
+/// The same of Opus, whose newcomers are encoded for one by one for some ticks: 500 a second, as many as a door
+/// lets in.
+const OPUS_LEGS_PER_FRAME: usize = 10;
+/// Time in which jitter buffers and caches settle, and streams come together.
 const SETTLING: Duration = Duration::from_secs(2);
-
-struct Server {
-    stream: UnixStream,
-    received: Vec<u8>,
-}
-
-impl Server {
-    fn connect(path: &str) -> io::Result<Server> {
-        let stream = UnixStream::connect(path)?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        let mut server = Server {
-            stream,
-            received: Vec::new(),
-        };
-        server.send(&[Command::Hello {
-            version: PROTOCOL_VERSION,
-            engine: String::new(),
-            acked: 0,
-        }])?;
-        server.frame()?;
-        Ok(server)
-    }
-
-    fn send(&mut self, commands: &[Command]) -> io::Result<()> {
-        let packed: Result<Vec<Vec<u8>>, _> =
-            commands.iter().map(rmp_serde::to_vec_named).collect();
-        let mut frame = Vec::new();
-        wire::write_frame(
-            &mut frame,
-            packed.map_err(io::Error::other)?.iter().map(Vec::as_slice),
-        );
-        self.stream.write_all(&frame)
-    }
-
-    fn frame(&mut self) -> io::Result<Vec<u8>> {
-        let mut chunk = [0; 65_536];
-        loop {
-            match wire::next_frame(&mut self.received) {
-                Ok(Some(frame)) => return Ok(frame),
-                Ok(None) => {}
-                Err(_) => {
-                    return Err(io::Error::other(
-                        "the engine sends a frame that is too long",
-                    ));
-                }
-            }
-            match self.stream.read(&mut chunk)? {
-                0 => return Err(io::Error::other("the engine has closed the connection")),
-                length => self.received.extend_from_slice(&chunk[..length]),
-            }
-        }
-    }
-
-    /// Reads events until `done` gives something.
-    fn until<T>(&mut self, mut done: impl FnMut(Event) -> Option<T>) -> io::Result<T> {
-        loop {
-            let frame = self.frame()?;
-            let events: Vec<Event> = rmp_serde::from_slice(&frame).map_err(io::Error::other)?;
-            if let Some(found) = events.into_iter().filter_map(&mut done).last() {
-                return Ok(found);
-            }
-        }
-    }
-
-    fn stats(&mut self) -> io::Result<(Vec<LegStats>, EngineStats)> {
-        self.send(&[Command::GetStats {
-            request: id("load"),
-        }])?;
-        self.until(|event| match event {
-            Event::Stats { legs, engine, .. } => Some((legs, engine)),
-            _ => None,
-        })
-    }
-}
-
-fn id(name: &str) -> Id {
-    Id::new(name).unwrap_or_else(|| unreachable!("{name} is an id"))
-}
+/// How much quieter each listener hears the first talker than the one before him.
+const ROW_STEP: f64 = 0.0005;
 
 fn leg_id(number: usize) -> Id {
     id(&format!("leg-{number}"))
@@ -111,12 +44,18 @@ fn room_id(number: usize) -> Id {
     id(&format!("room-{number}"))
 }
 
-fn offer(address: SocketAddr) -> String {
+fn offer(address: SocketAddr, codec: Codec, sends: bool) -> String {
+    let (pt, name, clock) = (payload_type(codec), codec.name(), codec.clock_hz());
+    let channels = match codec.sdp_channels() {
+        1 => String::new(),
+        channels => format!("/{channels}"),
+    };
     format!(
-        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 {}\r\nt=0 0\r\nm=audio {} RTP/AVP 0\r\n\
-         a=rtpmap:0 PCMU/8000\r\na=sendrecv\r\n",
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 {}\r\nt=0 0\r\nm=audio {} RTP/AVP {pt}\r\n\
+         a=rtpmap:{pt} {name}/{clock}{channels}\r\na=rtcp-mux\r\na={}\r\n",
         address.ip(),
-        address.port()
+        address.port(),
+        if sends { "sendrecv" } else { "recvonly" }
     )
 }
 
@@ -130,32 +69,56 @@ fn port_of(sdp: &str) -> Option<u16> {
     })
 }
 
-/// Opens the legs and lets them join their rooms.
-fn set_up(
-    server: &mut Server,
-    traffic: &mut Traffic,
-    legs: usize,
-    room_size: usize,
-) -> io::Result<()> {
-    let rooms = legs.div_ceil(room_size);
+fn open_rooms(server: &mut Server, rooms: usize) -> io::Result<()> {
     let open: Vec<Command> = (0..rooms)
         .map(|room| Command::OpenRoom {
             room: room_id(room),
         })
         .collect();
-    server.send(&open)?;
-    for first in (0..legs).step_by(LEGS_PER_FRAME) {
-        let numbers = first..(first + LEGS_PER_FRAME).min(legs);
+    server.send(&open)
+}
+
+/// Opens legs and lets them join their rooms.
+fn set_up(
+    server: &mut Server,
+    traffic: &mut Traffic,
+    numbers: Range<usize>,
+    rows: bool,
+) -> io::Result<()> {
+    let end = numbers.end;
+    let at_once = match traffic.plan().codecs.contains(&Codec::Opus) {
+        true => OPUS_LEGS_PER_FRAME,
+        false => LEGS_PER_FRAME,
+    };
+    for first in numbers.step_by(at_once) {
+        let numbers = first..(first + at_once).min(end);
         let mut commands = Vec::new();
         for number in numbers.clone() {
-            let (leg, room) = (leg_id(number), room_id(number / room_size));
-            let sdp = Some(offer(traffic.address(number)?));
+            let plan = traffic.plan();
+            let (leg, room) = (leg_id(number), room_id(plan.room(number)));
+            let sdp = offer(
+                traffic.address(number)?,
+                plan.codec(number),
+                plan.sends(number),
+            );
             commands.push(Command::OpenLeg {
                 leg: leg.clone(),
-                sdp,
+                sdp: Some(sdp),
                 room_hint: Some(room.clone()),
+                terms: LegTerms::default(),
             });
-            commands.push(Command::Join { leg, room });
+            commands.push(Command::Join {
+                leg: leg.clone(),
+                room: room.clone(),
+            });
+            if rows && plan.seat(number) > 0 {
+                commands.push(Command::SetGain {
+                    room,
+                    listener: leg,
+                    speaker: Some(leg_id(number - plan.seat(number))),
+                    gain: 1.0 - ROW_STEP * plan.seat(number) as f64,
+                });
+            }
         }
         server.send(&commands)?;
         let mut answers: HashMap<Id, String> = HashMap::new();
@@ -170,46 +133,139 @@ fn set_up(
         for number in numbers {
             let answer = answers.remove(&leg_id(number)).unwrap_or_default();
             let port = port_of(&answer).ok_or_else(|| io::Error::other(answer))?;
-            traffic.add(SocketAddr::from(([127, 0, 0, 1], port)), room_size);
+            traffic.add(SocketAddr::from(([127, 0, 0, 1], port)));
         }
+        // Who is in already talks and hears the others come.
+        traffic.run(Duration::from_millis(20));
     }
     Ok(())
 }
 
-/// User and system time of a process, in seconds.
-fn cpu_s(pid: &str) -> io::Result<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name of the program may hold anything; what counts comes after its parenthesis.
-    let fields = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .skip(11)
-        .take(2);
-    Ok(fields
-        .filter_map(|field| field.parse::<f64>().ok())
-        .sum::<f64>()
-        / CLOCK_TICKS)
+fn tear_down(server: &mut Server, legs: usize, rooms: usize) -> io::Result<()> {
+    for first in (0..legs).step_by(LEGS_PER_FRAME) {
+        let numbers = first..(first + LEGS_PER_FRAME).min(legs);
+        let close: Vec<Command> = numbers
+            .clone()
+            .map(|number| Command::CloseLeg {
+                leg: leg_id(number),
+            })
+            .collect();
+        server.send(&close)?;
+        let mut closed = 0;
+        server.until(|event| {
+            closed += usize::from(matches!(event, Event::LegClosed { .. }));
+            (closed == numbers.len()).then_some(())
+        })?;
+    }
+    let rooms: Vec<Command> = (0..rooms)
+        .map(|room| Command::CloseRoom {
+            room: room_id(room),
+        })
+        .collect();
+    server.send(&rooms)?;
+    server.send(&[Command::Ack { seq: u64::MAX }])
 }
 
-fn resident_bytes(pid: &str) -> io::Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    Ok(line
-        .and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok())
-        .unwrap_or(0.0)
-        * 1024.0)
+/// What the engine said of itself before and after the time that counts.
+struct Told {
+    legs: (Vec<LegStats>, Vec<LegStats>),
+    engine: (EngineStats, EngineStats),
+}
+
+impl Told {
+    fn grown(&self, what: fn(&LegStats) -> u64) -> u64 {
+        let total = |legs: &[LegStats]| legs.iter().map(what).sum::<u64>();
+        total(&self.legs.1).saturating_sub(total(&self.legs.0))
+    }
+
+    fn counted(&self, what: fn(&EngineStats) -> u64) -> u64 {
+        what(&self.engine.1) - what(&self.engine.0)
+    }
+
+    /// Ticks of all rooms; their threads tick each of the phases in turn.
+    fn room_ticks(&self, rooms: usize) -> f64 {
+        let ticks = self.counted(|engine| engine.ticks) / self.engine.1.threads.max(1);
+        ticks as f64 / PHASES as f64 * rooms as f64
+    }
+
+    /// Mean over the legs that have such a figure; 0 if none has.
+    fn mean(&self, what: fn(&LegStats) -> Option<f64>) -> f64 {
+        let values: Vec<f64> = self.legs.1.iter().filter_map(what).collect();
+        values.iter().sum::<f64>() / values.len().max(1) as f64
+    }
+}
+
+/// JSON by hand: numbers only.
+fn print(figures: &[(&str, f64)]) {
+    let fields: Vec<String> = figures
+        .iter()
+        .map(|(name, value)| match value.is_finite() {
+            true => format!("\"{name}\": {value:.3}"),
+            false => format!("\"{name}\": null"),
+        })
+        .collect();
+    println!("{{{}}}", fields.join(", "));
+}
+
+fn phones_found(found: &Findings) -> [(&'static str, f64); 11] {
+    [
+        ("packets_sent", found.sent as f64),
+        ("packets_received", found.received as f64),
+        ("packets_lost", found.lost as f64),
+        ("phones_short", found.phones_short as f64),
+        ("longest_gap_ms", found.longest_gap_ms),
+        ("jitter_ms_p99", found.jitter_ms_p99),
+        ("delay_ms_p50", found.delay_ms_p50),
+        ("delay_ms_p99", found.delay_ms_p99),
+        ("bursts_heard", found.bursts_heard as f64),
+        ("voices_heard", found.voices_heard as f64),
+        ("listened", found.listened as f64),
+    ]
+}
+
+/// The engine's own; counts of frames are those of one room in one tick.
+fn engine_told(told: &Told, room_ticks: f64) -> [(&'static str, f64); 19] {
+    let engine = &told.engine.1;
+    let a_tick = |what| told.counted(what) as f64 / room_ticks;
+    [
+        (
+            "engine_received",
+            told.grown(|leg| leg.packets_received) as f64,
+        ),
+        ("engine_lost", told.grown(|leg| leg.lost) as f64),
+        ("engine_late", told.grown(|leg| leg.late) as f64),
+        ("concealed_ms", told.grown(|leg| leg.concealed_ms) as f64),
+        ("starved", told.grown(|leg| leg.starved) as f64),
+        ("ticks", told.counted(|engine| engine.ticks) as f64),
+        (
+            "late_ticks",
+            told.counted(|engine| engine.late_ticks) as f64,
+        ),
+        ("unsent", told.counted(|engine| engine.unsent) as f64),
+        ("tick_us_p50", engine.tick_us_p50),
+        ("tick_us_p99", engine.tick_us_p99),
+        ("decodes_a_tick", a_tick(|engine| engine.decodes)),
+        ("encodes_a_tick", a_tick(|engine| engine.encodes)),
+        ("shared_a_tick", a_tick(|engine| engine.shared_encodes)),
+        ("mix_us", told.mean(|leg| Some(leg.mix_us))),
+        ("send_us", told.mean(|leg| Some(leg.send_us))),
+        ("decode_us", told.mean(|leg| leg.decode_us)),
+        ("encode_us", told.mean(|leg| leg.encode_us)),
+        (
+            "tick_wait_ms",
+            told.mean(|leg| leg.talking.then_some(leg.tick_wait_ms)),
+        ),
+        (
+            "buffer_ms",
+            told.mean(|leg| leg.talking.then_some(leg.buffer_ms)),
+        ),
+    ]
 }
 
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().collect();
-    let option = |name: &str| {
-        arguments
-            .iter()
-            .position(|argument| argument == name)
-            .and_then(|at| arguments.get(at + 1))
-    };
+    let given = |name: &str| arguments.iter().position(|argument| argument == name);
+    let option = |name: &str| given(name).and_then(|at| arguments.get(at + 1));
     let number = |name: &str, default| {
         option(name)
             .and_then(|text| text.parse().ok())
@@ -218,71 +274,86 @@ fn main() -> io::Result<()> {
     let (Some(socket), Some(pid)) = (option("--socket"), option("--pid")) else {
         return Err(io::Error::other("give --socket PATH and --pid PID"));
     };
+    let names = option("--codecs").map_or("PCMU", String::as_str);
+    let codecs: Option<Vec<Codec>> = names.split(',').map(Codec::from_name).collect();
     let legs = (number("--legs", 1_000) as usize).clamp(1, MAX_LEGS);
-    let room_size = (number("--room-size", 10) as usize).max(1);
     let seconds = number("--seconds", 10).clamp(1, MAX_SECONDS);
+    let plan = Plan {
+        room_size: (number("--room-size", 10) as usize).max(1),
+        talkers: number("--talkers", 3) as usize,
+        codecs: codecs.ok_or_else(|| io::Error::other("unknown codec"))?,
+        receive_only: given("--receive-only").is_some(),
+    };
+    let rooms = legs.div_ceil(plan.room_size);
     sys::raise_file_limit();
 
+    let step = (number("--step", legs as u64) as usize).clamp(1, legs);
+
     let mut server = Server::connect(socket)?;
-    let mut traffic = Traffic::new()?;
+    let mut traffic = Traffic::new(plan)?;
     let empty = resident_bytes(pid)?;
-    set_up(&mut server, &mut traffic, legs, room_size)?;
-    traffic.run(SETTLING);
-    let (legs_before, before) = server.stats()?;
+    open_rooms(&mut server, rooms)?;
+    let mut here = 0;
+    while here < legs {
+        let coming = here..(here + step).min(legs);
+        let (_, alone) = server.stats()?;
+        let begin = sys::monotonic();
+        let rows = given("--rows").is_some();
+        set_up(&mut server, &mut traffic, coming.clone(), rows)?;
+        here = coming.end;
+        let joining_s = (sys::monotonic() - begin).as_secs_f64();
+        let (_, joined) = server.stats()?;
+        let late = joined.late_ticks - alone.late_ticks;
+        traffic.run(SETTLING);
+        let mut measured = measure(&mut server, &mut traffic, pid, seconds)?;
+        if step < legs && is_late(&measured) {
+            measured = measure(&mut server, &mut traffic, pid, seconds)?;
+        }
+        let is_late = is_late(&measured);
+        let (cores, found, told) = measured;
+        let room_ticks = told.room_ticks(rooms);
+        let memory = resident_bytes(pid)? - empty;
+        let mut figures = vec![
+            ("legs", here as f64),
+            ("cores", cores),
+            ("ucore_per_leg", cores / here as f64 * 1e6),
+            ("bytes_per_leg", memory / here as f64),
+            ("joining_s", joining_s),
+            ("late_while_joining", late as f64),
+        ];
+        figures.extend(phones_found(&found));
+        figures.extend(engine_told(&told, room_ticks));
+        print(&figures);
+        if step < legs && is_late {
+            break;
+        }
+    }
+    tear_down(&mut server, here, rooms)
+}
+
+/// Cores that the engine needs, what the phones found, what the engine told.
+type Measured = (f64, Findings, Told);
+
+fn is_late((_, found, told): &Measured) -> bool {
+    told.counted(|engine| engine.late_ticks) > 0 || found.phones_short > 0
+}
+
+fn measure(
+    server: &mut Server,
+    traffic: &mut Traffic,
+    pid: &str,
+    seconds: u64,
+) -> io::Result<Measured> {
+    let before = server.stats()?;
     traffic.reset();
     let begin = (sys::monotonic(), cpu_s(pid)?);
-    let findings = traffic.run(Duration::from_secs(seconds));
+    traffic.run(Duration::from_secs(seconds));
     let cores = (cpu_s(pid)? - begin.1) / (sys::monotonic() - begin.0).as_secs_f64();
-    let (legs_after, after) = server.stats()?;
-    let memory = resident_bytes(pid)? - empty;
-
-    let total =
-        |stats: &[LegStats], what: fn(&LegStats) -> u64| stats.iter().map(what).sum::<u64>();
-    let grown = |what: fn(&LegStats) -> u64| total(&legs_after, what) - total(&legs_before, what);
-    println!(
-        "{{\"legs\": {legs}, \"room_size\": {room_size}, \"seconds\": {seconds}, \"cores\": {cores:.3}, \
-         \"ucore_per_leg\": {:.1}, \"delay_ms_p50\": {:.2}, \"delay_ms_p99\": {:.2}, \"bursts_heard\": {}, \
-         \"packets_sent\": {}, \"packets_received\": {}, \"packets_lost\": {}, \"phones_short\": {}, \
-         \"longest_gap_ms\": {:.1}, \"engine_received\": {}, \
-         \"engine_lost\": {}, \"engine_late\": {}, \"concealed_ms\": {}, \"ticks\": {}, \"late_ticks\": {}, \
-         \"tick_us_p50\": {}, \"tick_us_p99\": {}, \"bytes_per_leg\": {:.0}}}",
-        cores / legs as f64 * 1e6,
-        findings.delay_ms_p50,
-        findings.delay_ms_p99,
-        findings.bursts_heard,
-        findings.sent,
-        findings.received,
-        findings.lost,
-        findings.phones_short,
-        findings.longest_gap_ms,
-        grown(|leg| leg.packets_received),
-        grown(|leg| leg.lost),
-        grown(|leg| leg.late),
-        grown(|leg| leg.concealed_ms),
-        after.ticks - before.ticks,
-        after.late_ticks - before.late_ticks,
-        after.tick_us_p50,
-        after.tick_us_p99,
-        memory / legs as f64,
-    );
-    let close: Vec<Command> = (0..legs)
-        .map(|number| Command::CloseLeg {
-            leg: leg_id(number),
-        })
-        .collect();
-    server.send(&close)?;
-    let mut closed = 0;
-    server.until(|event| {
-        closed += usize::from(matches!(event, Event::LegClosed { .. }));
-        (closed == legs).then_some(())
-    })?;
-    let rooms = 0..legs.div_ceil(room_size);
-    server.send(
-        &rooms
-            .map(|room| Command::CloseRoom {
-                room: room_id(room),
-            })
-            .collect::<Vec<_>>(),
-    )?;
-    server.send(&[Command::Ack { seq: u64::MAX }])
+    let found = traffic.findings();
+    let after = server.stats()?;
+    let told = Told {
+        legs: (before.0, after.0),
+        engine: (before.1, after.1),
+    };
+    Ok((cores, found, told))
 }

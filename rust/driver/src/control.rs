@@ -18,7 +18,7 @@ use plenary_media::messages::{
 };
 
 use crate::histogram::Histogram;
-use crate::jobs::{Job, Notice, Order};
+use crate::jobs::{Job, Notice, Order, batches};
 use crate::journal::Journal;
 use crate::ports::Ports;
 use crate::prompts::Prompts;
@@ -34,8 +34,6 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const NOBODY: RawFd = -1;
 /// Legs of all threads together: the statistics of more would not fit into a frame, whatever their names.
 const LEGS_MAX: usize = 12_000;
-/// The only rate of prompts.
-const PROMPT_RATE: u32 = 8_000;
 
 /// A media thread, as the control thread sees it.
 #[derive(Debug)]
@@ -61,6 +59,8 @@ pub struct Links {
     pub bell: Arc<Bell>,
     pub writer: Sender<Task>,
     pub ports: Ports,
+    /// Each thread has a gate for browsers.
+    pub takes_browsers: bool,
     pub orphan_timeout: Duration,
 }
 
@@ -230,7 +230,7 @@ impl Control {
             Ok(()) => {}
             Err(Lost::Closed) => self.lose_server(),
             Err(Lost::TooLong) => {
-                self.fail("frame", "", "longer than 8 MiB: the connection is closed");
+                self.fail("frame", "", "longer than 16 MiB: the connection is closed");
                 self.lose_server();
             }
         }
@@ -250,7 +250,9 @@ impl Control {
                 Notice::Died => (self.ending, self.broken) = (true, true),
                 Notice::Gone { leg, port } => {
                     self.legs.remove(&leg);
-                    self.links.ports.close(port);
+                    if let Some(port) = port {
+                        self.links.ports.close(port);
+                    }
                 }
                 Notice::Abandoned { recording, of } => {
                     if let Some(thread) = self.thread_of(&of) {
@@ -327,11 +329,19 @@ impl Control {
             engine.rooms += gauges.rooms;
             engine.ticks += gauges.ticks;
             engine.late_ticks += gauges.late_ticks;
+            engine.decodes += gauges.counts.decodes;
+            engine.encodes += gauges.counts.encodes;
+            engine.shared_encodes += gauges.counts.shared_encodes;
+            engine.webrtc_strangers += gauges.gate.strangers;
+            engine.webrtc_lost += gauges.gate.lost;
+            engine.webrtc_connections += gauges.gate.connections;
+            engine.unsent += gauges.unsent;
             ticks.merge(&gauges.tick);
         }
         // What was asked for before has come about by now, and is told before the statistics.
         self.hear_notices();
         engine.legs = legs.len() as u64;
+        engine.starved = legs.iter().map(|leg| leg.starved).sum();
         (engine.tick_us_p50, engine.tick_us_p99) =
             (ticks.quantile_us(0.5), ticks.quantile_us(0.99));
         self.journal.push(&Event::Stats {
@@ -366,8 +376,8 @@ impl Control {
     /// Hands the orders to their threads.
     fn dispatch(&mut self) {
         for (thread, orders) in self.links.threads.iter().zip(&mut self.orders) {
-            if !orders.is_empty() {
-                drop(thread.jobs.send(Job::Batch(std::mem::take(orders))));
+            for batch in batches(std::mem::take(orders)) {
+                drop(thread.jobs.send(Job::Batch(batch)));
                 thread.bell.ring();
             }
         }
@@ -396,7 +406,7 @@ impl Control {
 mod tests {
     use super::*;
     use crate::wire::MAX_FRAME;
-    use plenary_media::messages::LegStats;
+    use plenary_media::messages::{LegStats, TransportKind};
 
     #[test]
     fn the_statistics_of_as_many_legs_as_there_may_be_fit_into_a_frame() {
@@ -424,6 +434,22 @@ mod tests {
             level_dbfs: measure,
             round_trip_ms: Some(measure),
             talking: true,
+            codec: Some("PCMU".into()),
+            sample_rate_hz: Some(48_000),
+            transport: Some(TransportKind::Webrtc),
+            stretched_ms: count,
+            fec_ms: count,
+            starved: count,
+            target_ms: measure,
+            decode_us: Some(measure),
+            encode_us: Some(measure),
+            loss_percent: Some(measure),
+            loss_out_percent: Some(measure),
+            noise_suppression: true,
+            normaliser: true,
+            voice_activity: true,
+            limiter: true,
+            gain_db: Some(measure),
         };
         let size = rmp_serde::to_vec_named(&leg).expect("msgpack").len();
         assert!(LEGS_MAX * size < MAX_FRAME - 1_024, "{size} bytes a leg");

@@ -8,19 +8,25 @@
 //! ```
 //!
 //! [`run`] is the door. Each media thread owns whole rooms and their legs. A leg that joins a room of another
-//! thread is handed over with its sockets, as a message.
+//! thread is handed over with its sockets, as a message. A media thread with a large room has another beside it, its
+//! `post`, that sends what listeners share.
 #![deny(unsafe_code)]
 
 mod control;
+mod handshakes;
 mod histogram;
 mod jobs;
 mod journal;
+mod pacing;
 mod ports;
+mod post;
 mod prompts;
 mod recording;
+mod seats;
 mod server;
 #[allow(unsafe_code)]
 pub mod sys;
+mod webrtc;
 pub mod wire;
 mod worker;
 
@@ -36,6 +42,7 @@ use std::time::Duration;
 
 use plenary_media::engine::Config;
 use plenary_media::leg::InactivityLimits;
+use plenary_transport::dtls::Identity;
 
 use control::{Control, Thread};
 use jobs::{JOBS_MAX, Notice};
@@ -59,6 +66,8 @@ pub struct Options {
     pub public_address: IpAddr,
     /// RTP and RTCP ports, both ends included.
     pub rtp_ports: (u16, u16),
+    /// UDP and TCP port for browsers of the first media thread; each other has the next. `None`: no browsers.
+    pub webrtc_port: Option<u16>,
     pub threads: usize,
     /// Without a server for this long, the engine ends.
     pub orphan_timeout: Duration,
@@ -110,6 +119,14 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         let address = options.rtp_address;
         Failure::Options(format!("the RTP address {address} can't be used: {error}"))
     })?;
+    let gates = match options.webrtc_port {
+        Some(port) => {
+            let (bound, public) = (options.rtp_address, options.public_address);
+            webrtc::open(bound, public, port, options.threads).map_err(Failure::Options)?
+        }
+        None => Vec::new(),
+    };
+    let takes_browsers = !gates.is_empty();
     let listener = Listener::bind(&options.socket).map_err(|error| {
         let path = options.socket.display();
         let sentence = format!("the control socket {path} can't be used: {error}");
@@ -143,12 +160,16 @@ pub fn run(options: &Options) -> Result<(), Failure> {
             .spawn(move || write_recordings(&tasks, report))?
     };
 
+    let identity = Identity::new().map_err(io::Error::other)?;
     let config = Config {
         public_address: options.public_address,
         inactivity: options.inactivity,
+        stopwatch: Some(sys::monotonic),
+        identity: Some(Arc::new(identity)),
     };
     let origin = sys::monotonic();
     let mut threads = Vec::new();
+    let mut gates = gates.into_iter();
     for number in 0..options.threads {
         let (jobs, queue) = sync_channel(JOBS_MAX);
         let own_bell = Arc::new(Bell::new()?);
@@ -158,8 +179,9 @@ pub fn run(options: &Options) -> Result<(), Failure> {
             notices: notices.clone(),
             control: bell.clone(),
             writer: writer.clone(),
+            gate: gates.next(),
         };
-        let worker = Worker::new(config, origin, links)?;
+        let worker = Worker::new(config.clone(), origin, links)?;
         let (notices, control) = (notices.clone(), bell.clone());
         let work = move || {
             // One bad leg is caught at the leg. Whatever gets here is worse, and only a fresh engine helps.
@@ -185,6 +207,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         bell,
         writer,
         ports,
+        takes_browsers,
         orphan_timeout: options.orphan_timeout,
     };
     if Control::new(links).run(written) {

@@ -4,16 +4,45 @@ use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, UdpSocket};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 use crate::sys;
 
-/// A leg's two sockets, open for as long as the leg is.
+/// A leg's sockets, open for as long as the leg is.
 #[derive(Debug)]
 pub struct Sockets {
     /// The even port.
     pub port: u16,
-    pub rtp: UdpSocket,
-    pub rtcp: UdpSocket,
+    /// The post of a media thread may have it as well.
+    pub rtp: Arc<UdpSocket>,
+    /// None while RTCP goes through the other: then a leg is one open file. Its port is the leg's all the same.
+    pub rtcp: Option<UdpSocket>,
+    muxed: bool,
+}
+
+impl Sockets {
+    /// Closes the socket of RTCP, or opens it again.
+    pub fn mux(&mut self, muxed: bool) {
+        self.muxed = muxed;
+        if muxed {
+            self.rtcp = None;
+        } else if self.rtcp.is_none()
+            && let Ok(address) = self.rtp.local_addr()
+        {
+            self.rtcp = open(address.ip(), self.port + 1).ok();
+        }
+    }
+
+    /// The socket of RTCP could not be opened again: the system was out of memory, or another program had its port.
+    pub fn lacks_rtcp(&self) -> bool {
+        self.rtcp.is_none() && !self.muxed
+    }
+}
+
+fn open(address: IpAddr, port: u16) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind((address, port))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }
 
 /// The pairs of the range and which of them are in use.
@@ -74,15 +103,11 @@ impl Ports {
     }
 
     fn bind(&self, port: u16) -> io::Result<Sockets> {
-        let open = |port| {
-            let socket = UdpSocket::bind((self.address, port))?;
-            socket.set_nonblocking(true)?;
-            Ok::<UdpSocket, io::Error>(socket)
-        };
         let sockets = Sockets {
             port,
-            rtp: open(port)?,
-            rtcp: open(port + 1)?,
+            rtp: Arc::new(open(self.address, port)?),
+            rtcp: Some(open(self.address, port + 1)?),
+            muxed: false,
         };
         sys::stamp_arrivals(sockets.rtp.as_fd())?;
         Ok(sockets)
@@ -114,38 +139,52 @@ mod tests {
 
     #[test]
     fn pairs_are_even_and_odd_and_run_out_with_a_sentence() {
-        let mut ports = Ports::new(LOOPBACK, 47_300, 47_303, 0).expect("a range");
+        let mut ports = Ports::new(LOOPBACK, 31_300, 31_303, 0).expect("a range");
         let (first, second) = (ports.open().expect("a pair"), ports.open().expect("a pair"));
-        assert_eq!((first.port, second.port), (47_300, 47_302));
-        assert_eq!(first.rtcp.local_addr().expect("bound").port(), 47_301);
+        assert_eq!((first.port, second.port), (31_300, 31_302));
+        let rtcp = first.rtcp.as_ref().expect("open").local_addr();
+        assert_eq!(rtcp.expect("bound").port(), 31_301);
         assert!(ports.open().expect_err("none is left").contains("in use"));
         drop(first);
-        ports.close(47_300);
-        assert_eq!(ports.open().expect("free again").port, 47_300);
+        ports.close(31_300);
+        assert_eq!(ports.open().expect("free again").port, 31_300);
     }
+
+    #[test]
+    fn a_leg_with_rtcp_mux_has_one_socket_and_both_again_when_its_peer_wants_that() {
+        let mut ports = Ports::new(LOOPBACK, 31_310, 31_311, 0).expect("a range");
+        let mut sockets = ports.open().expect("a pair");
+        sockets.mux(true);
+        assert!(sockets.rtcp.is_none());
+        assert!(ports.open().is_err(), "its port stays the leg's");
+        sockets.mux(false);
+        let rtcp = sockets.rtcp.as_ref().expect("open again").local_addr();
+        assert_eq!(rtcp.expect("bound").port(), 31_311);
+    }
+
     #[test]
     fn the_range_is_gone_through_once_from_where_it_is_told_to_begin() {
         let given = |start| {
-            let mut ports = Ports::new(LOOPBACK, 47_304, 47_309, start).expect("a range");
+            let mut ports = Ports::new(LOOPBACK, 31_304, 31_309, start).expect("a range");
             let open: Vec<Sockets> = std::iter::from_fn(|| ports.open().ok()).collect();
             open.iter().map(|pair| pair.port).collect::<Vec<u16>>()
         };
-        assert_eq!(given(0), [47_304, 47_306, 47_308]);
-        assert_eq!(given(2), [47_308, 47_304, 47_306]);
-        assert_eq!(given(65_533), [47_306, 47_308, 47_304]);
+        assert_eq!(given(0), [31_304, 31_306, 31_308]);
+        assert_eq!(given(2), [31_308, 31_304, 31_306]);
+        assert_eq!(given(65_533), [31_306, 31_308, 31_304]);
     }
 
     #[test]
     fn what_other_programs_hold_of_the_range_is_passed_over_and_named_if_it_is_all() {
-        let mut theirs = Ports::new(LOOPBACK, 47_100, 47_297, 0).expect("a range");
+        let mut theirs = Ports::new(LOOPBACK, 31_100, 31_297, 0).expect("a range");
         let held: Vec<Sockets> = std::iter::from_fn(|| theirs.open().ok()).collect();
         assert_eq!(held.len(), 99);
-        let mut ours = Ports::new(LOOPBACK, 47_100, 47_299, 0).expect("a range");
+        let mut ours = Ports::new(LOOPBACK, 31_100, 31_299, 0).expect("a range");
         let last = ours.open().expect("one is left");
-        assert_eq!(last.port, 47_298);
+        assert_eq!(last.port, 31_298);
         let refusal = ours.open().expect_err("none is left");
         assert!(
-            refusal.starts_with("no RTP port of 47100-47299 can be opened: Address already in use"),
+            refusal.starts_with("no RTP port of 31100-31299 can be opened: Address already in use"),
             "{refusal}"
         );
     }

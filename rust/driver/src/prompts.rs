@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use plenary_codec::Rate;
 use plenary_media::messages::Id;
 
-/// Memory for prompts: 4.6 hours of speech.
+/// Memory for prompts: 4.6 hours of speech at 8 kHz.
 pub const MAX_BYTES: usize = 256 * 1024 * 1024;
 
 #[derive(Debug)]
 struct Prompt {
     pcm: Arc<[i16]>,
+    rate: Rate,
     used: u64,
 }
 
@@ -24,7 +26,7 @@ pub struct Prompts {
 }
 
 impl Prompts {
-    pub fn load(&mut self, name: Id, pcm: Vec<i16>) {
+    pub fn load(&mut self, name: Id, rate: Rate, pcm: Vec<i16>) {
         self.clock += 1;
         if let Some(known) = self.prompts.get_mut(&name) {
             known.used = self.clock;
@@ -35,6 +37,7 @@ impl Prompts {
             name,
             Prompt {
                 pcm: pcm.into(),
+                rate,
                 used: self.clock,
             },
         );
@@ -49,11 +52,11 @@ impl Prompts {
         }
     }
 
-    pub fn get(&mut self, name: &Id) -> Option<Arc<[i16]>> {
+    pub fn get(&mut self, name: &Id) -> Option<(Arc<[i16]>, Rate)> {
         self.clock += 1;
         let prompt = self.prompts.get_mut(name)?;
         prompt.used = self.clock;
-        Some(prompt.pcm.clone())
+        Some((prompt.pcm.clone(), prompt.rate))
     }
 
     pub fn names(&self) -> impl Iterator<Item = &Id> {
@@ -74,12 +77,12 @@ mod tests {
         let name = |text| Id::new(text).expect("an id");
         let third = MAX_BYTES / 2 / 3;
         let mut prompts = Prompts::default();
-        prompts.load(name("a"), vec![0; third]);
-        prompts.load(name("b"), vec![0; third]);
-        prompts.load(name("b"), vec![0; third]);
+        prompts.load(name("a"), Rate::Narrow, vec![0; third]);
+        prompts.load(name("b"), Rate::Narrow, vec![0; third]);
+        prompts.load(name("b"), Rate::Narrow, vec![0; third]);
         assert!(prompts.get(&name("a")).is_some());
-        prompts.load(name("c"), vec![0; third]);
-        prompts.load(name("d"), vec![0; third]);
+        prompts.load(name("c"), Rate::Narrow, vec![0; third]);
+        prompts.load(name("d"), Rate::Narrow, vec![0; third]);
         assert!(prompts.get(&name("b")).is_none());
         assert!(prompts.get(&name("a")).is_some());
         assert!(prompts.bytes() <= MAX_BYTES);

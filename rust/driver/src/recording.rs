@@ -15,30 +15,40 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use plenary_codec::Rate;
 use plenary_media::engine::RecordingOf;
 use plenary_media::messages::{Event, Id, RecordingEnd};
 use plenary_media::wav;
 
-/// Samples of one recording that may wait for the disk: 10 s; a disk that is slower for longer is broken.
-const MAX_BACKLOG: usize = 80_000;
+/// Audio of one recording that may wait for the disk: a disk that is slower for longer is broken.
+const MAX_BACKLOG: Duration = Duration::from_secs(10);
 /// How long audio may wait in memory before it is written together with its header.
 const FLUSH: Duration = Duration::from_millis(300);
 /// How often a file is forced to the disk.
 const SYNC: Duration = Duration::from_secs(1);
-const SAMPLES_PER_MS: u64 = 8;
 
 /// Counts the samples of one recording that wait for the disk.
-#[derive(Clone, Debug, Default)]
-pub struct Backlog(Arc<AtomicUsize>);
+#[derive(Clone, Debug)]
+pub struct Backlog {
+    waiting: Arc<AtomicUsize>,
+    max: usize,
+}
 
 impl Backlog {
+    pub fn new(rate: Rate) -> Backlog {
+        Backlog {
+            waiting: Arc::default(),
+            max: rate.hz() as usize * MAX_BACKLOG.as_secs() as usize,
+        }
+    }
+
     /// Takes room for some samples; `false` if too many wait already.
     pub fn enter(&self, samples: usize) -> bool {
-        self.0.fetch_add(samples, Ordering::Relaxed) + samples <= MAX_BACKLOG
+        self.waiting.fetch_add(samples, Ordering::Relaxed) + samples <= self.max
     }
 
     fn exit(&self, samples: usize) {
-        self.0.fetch_sub(samples, Ordering::Relaxed);
+        self.waiting.fetch_sub(samples, Ordering::Relaxed);
     }
 }
 
@@ -49,6 +59,7 @@ pub enum Task {
         recording: Id,
         of: RecordingOf,
         path: String,
+        rate: Rate,
         backlog: Backlog,
     },
     Write {
@@ -69,6 +80,7 @@ pub enum Task {
 struct Recording {
     of: RecordingOf,
     file: File,
+    rate: Rate,
     backlog: Backlog,
     /// Bytes of audio in the file.
     written: u64,
@@ -80,7 +92,7 @@ struct Recording {
 }
 
 impl Recording {
-    fn open(path: &str, of: RecordingOf, backlog: Backlog) -> io::Result<Recording> {
+    fn open(path: &str, of: RecordingOf, rate: Rate, backlog: Backlog) -> io::Result<Recording> {
         // A recording never overwrites what is there, nor follows a link to somewhere else.
         let file = OpenOptions::new()
             .write(true)
@@ -92,6 +104,7 @@ impl Recording {
         let recording = Recording {
             of,
             file,
+            rate,
             backlog,
             written: 0,
             waiting: Vec::new(),
@@ -108,7 +121,8 @@ impl Recording {
     }
 
     fn write_header(&self, audio: u64) -> io::Result<()> {
-        self.file.write_all_at(&wav::header(audio as u32), 0)
+        self.file
+            .write_all_at(&wav::header(audio as u32, self.rate), 0)
     }
 
     /// Gives up, after an error: leaves what the header tells of.
@@ -185,11 +199,12 @@ pub enum Report {
 /// Writes what `tasks` bring until [`Task::Quit`], or until nobody can bring any.
 pub fn write_recordings(tasks: &Receiver<Task>, report: impl Fn(Report)) {
     let mut recordings: HashMap<Id, Recording> = HashMap::new();
-    let fail = |recording: Id, of: RecordingOf, written: u64, error: &io::Error| {
+    let fail = |recording: Id, of: RecordingOf, written: u64, rate: Rate, error: &io::Error| {
         let event = ended(
             recording.clone(),
             RecordingEnd::DiskError,
             written,
+            rate,
             error.to_string(),
         );
         report(Report::Failed(event, recording, of));
@@ -201,10 +216,11 @@ pub fn write_recordings(tasks: &Receiver<Task>, report: impl Fn(Report)) {
                 recording,
                 of,
                 path,
+                rate,
                 backlog,
-            }) => match Recording::open(&path, of.clone(), backlog) {
+            }) => match Recording::open(&path, of.clone(), rate, backlog) {
                 Ok(open) => drop(recordings.insert(recording, open)),
-                Err(error) => fail(recording, of, 0, &error),
+                Err(error) => fail(recording, of, 0, rate, &error),
             },
             Ok(Task::Write { recording, pcm }) => {
                 let written = recordings
@@ -214,7 +230,7 @@ pub fn write_recordings(tasks: &Receiver<Task>, report: impl Fn(Report)) {
                     && let Some(open) = recordings.remove(&recording)
                 {
                     open.abandon();
-                    fail(recording, open.of, open.written, &error);
+                    fail(recording, open.of, open.written, open.rate, &error);
                 }
             }
             Ok(Task::End {
@@ -249,7 +265,7 @@ pub fn write_recordings(tasks: &Receiver<Task>, report: impl Fn(Report)) {
             for (recording, open) in broken {
                 if let Some(error) = &open.failure {
                     open.abandon();
-                    fail(recording, open.of, open.written, error);
+                    fail(recording, open.of, open.written, open.rate, error);
                 }
             }
         }
@@ -258,21 +274,27 @@ pub fn write_recordings(tasks: &Receiver<Task>, report: impl Fn(Report)) {
 
 fn end(recording: Id, mut open: Recording, reason: RecordingEnd, detail: String) -> Event {
     match open.close() {
-        Ok(()) => ended(recording, reason, open.written, detail),
+        Ok(()) => ended(recording, reason, open.written, open.rate, detail),
         Err(error) => {
             open.abandon();
             let reason = RecordingEnd::DiskError;
-            ended(recording, reason, open.written, error.to_string())
+            ended(
+                recording,
+                reason,
+                open.written,
+                open.rate,
+                error.to_string(),
+            )
         }
     }
 }
 
-fn ended(recording: Id, reason: RecordingEnd, audio: u64, detail: String) -> Event {
+fn ended(recording: Id, reason: RecordingEnd, audio: u64, rate: Rate, detail: String) -> Event {
     let bytes = audio + wav::HEADER_LEN as u64;
     Event::RecordingEnded {
         recording,
         reason,
-        duration_ms: audio / 2 / SAMPLES_PER_MS,
+        duration_ms: audio / 2 / rate.per_ms() as u64,
         bytes,
         detail,
     }
@@ -312,11 +334,15 @@ mod tests {
         fn record(&self, file: &str, blocks: usize) -> (RecordingEnd, u64, u64) {
             let recording = Id::new("rec").expect("an id");
             let path = self.path(file).to_string_lossy().into_owned();
-            let (of, backlog) = (RecordingOf::Room(recording.clone()), Backlog::default());
+            let (of, backlog) = (
+                RecordingOf::Room(recording.clone()),
+                Backlog::new(Rate::Narrow),
+            );
             let open = Task::Open {
                 recording: recording.clone(),
                 of,
                 path,
+                rate: Rate::Narrow,
                 backlog,
             };
             self.tasks.send(open).expect("it lives");
@@ -368,7 +394,7 @@ mod tests {
         assert_eq!(desk.record("a.wav", 3), (RecordingEnd::Stopped, 300, 4_844));
         let bytes = std::fs::read(desk.path("a.wav")).expect("the file");
         assert_eq!(bytes.len(), 4_844);
-        assert_eq!(bytes[..wav::HEADER_LEN], wav::header(4_800));
+        assert_eq!(bytes[..wav::HEADER_LEN], wav::header(4_800, Rate::Narrow));
     }
 
     #[test]

@@ -10,12 +10,16 @@ use std::time::Duration;
 const DATAGRAM: usize = plenary_media::rtp::packet::MAX_DATAGRAM + 1;
 /// Datagrams read from one socket at once; a peer in order sends one between two reads.
 const BATCH: usize = 4;
+/// The same of a socket that many peers share, and datagrams handed to such a one at once.
+pub const MANY: usize = 64;
 /// Batches read from one socket before others get their turn: whoever floods one port delays nobody else.
-const BATCHES: usize = 16;
+pub const BATCHES: usize = 16;
 /// Readiness events fetched at once.
 const EVENTS: usize = 1_024;
-/// Nice value of media threads that may not be real-time ones: about 30 times the share of an ordinary one.
-const URGENCY: libc::c_int = -15;
+/// Nice value of threads in a hurry that may not be real-time ones, less their rank: 30 times the share of others.
+const URGENCY: libc::c_int = -13;
+/// A datagram that seems to have waited longer has not: the wall clock was set.
+const MAX_AGE: Duration = Duration::from_secs(1);
 /// Space for one control message with a `timespec`.
 const CONTROL: usize = 64;
 
@@ -83,15 +87,18 @@ pub fn exact_timers() {
 }
 
 /// Lets this thread go before all others where the system allows it: a tick that waits for a compiler is
-/// heard. The kernel keeps 5 % of each second from such threads, so that even an overloaded one can be ended.
-pub fn hurry() {
-    let parameters = libc::sched_param { sched_priority: 1 };
+/// heard. Of threads that have called it, one of higher `rank` (1, 2) goes first. The kernel keeps 5 % of each second
+/// from such threads, so that even an overloaded one can be ended.
+pub fn hurry(rank: libc::c_int) {
+    let parameters = libc::sched_param {
+        sched_priority: rank,
+    };
     let policy = libc::SCHED_RR | libc::SCHED_RESET_ON_FORK;
     // SAFETY: changes the calling thread only; `parameters` is valid during the call.
     let refused = unsafe { libc::sched_setscheduler(0, policy, &parameters) } != 0;
     if refused {
         // SAFETY: changes a number of the calling thread, no memory is involved.
-        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, URGENCY) };
+        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, URGENCY - rank) };
     }
 }
 
@@ -227,6 +234,17 @@ impl Epoll {
         check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &mut event) }).map(drop)
     }
 
+    /// Reports a socket once more if it is ready now.
+    pub fn again(&self, socket: BorrowedFd<'_>, token: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event {
+            events: (libc::EPOLLIN | libc::EPOLLET) as u32,
+            u64: token,
+        };
+        let (epoll, fd) = (self.0.as_raw_fd(), socket.as_raw_fd());
+        // SAFETY: both descriptors are open, `event` is valid during the call.
+        check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_MOD, fd, &mut event) }).map(drop)
+    }
+
     pub fn remove(&self, socket: BorrowedFd<'_>) {
         let (epoll, fd) = (self.0.as_raw_fd(), socket.as_raw_fd());
         // SAFETY: both descriptors are open; no event is needed to remove.
@@ -257,25 +275,115 @@ impl Epoll {
 
 /// Asks the kernel to stamp each datagram with its time of arrival.
 pub fn stamp_arrivals(socket: BorrowedFd<'_>) -> io::Result<()> {
-    let on: libc::c_int = 1;
-    // SAFETY: the option is an int; pointer and size are those of one.
+    set_option(socket, libc::SO_TIMESTAMPNS, 1)
+}
+
+/// Bytes that may wait in a socket to be read; the system may give less.
+pub fn set_receive_buffer(socket: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
+    set_option(socket, libc::SO_RCVBUF, bytes)
+}
+
+/// Bytes that may wait in a socket to be sent; the system may give more.
+pub fn set_send_buffer(socket: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
+    set_option(socket, libc::SO_SNDBUF, bytes)
+}
+
+fn set_option(socket: BorrowedFd<'_>, option: libc::c_int, value: usize) -> io::Result<()> {
+    let value = libc::c_int::try_from(value).unwrap_or(libc::c_int::MAX);
+    // SAFETY: the options used here are ints; pointer and size are those of one.
     check(unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
             libc::SOL_SOCKET,
-            libc::SO_TIMESTAMPNS,
-            (&raw const on).cast(),
+            option,
+            (&raw const value).cast(),
             size_of::<libc::c_int>() as libc::socklen_t,
         )
     })
     .map(drop)
 }
 
-/// Buffers for reading datagrams, used again and again.
-pub struct Receiver {
-    datagrams: Box<[[u8; DATAGRAM]; BATCH]>,
-    sources: [libc::sockaddr_storage; BATCH],
-    controls: [Control; BATCH],
+/// How long a datagram has waited at `wall`, by the wall clock, which may be set at any time.
+pub fn age(wall: Duration, arrival: Option<Duration>) -> Duration {
+    let age = arrival.map(|arrival| wall.saturating_sub(arrival));
+    age.filter(|age| *age < MAX_AGE).unwrap_or(Duration::ZERO)
+}
+
+/// Sends datagrams from one socket, [`MANY`] with a call. One that the system does not take is lost.
+pub fn send_many<'a>(
+    socket: BorrowedFd<'_>,
+    mut datagrams: impl Iterator<Item = (SocketAddr, &'a [u8])>,
+) {
+    // SAFETY: all zeroes is a valid mmsghdr, iovec and sockaddr_storage: null pointers, no lengths, no family.
+    let (mut iovecs, mut headers, mut targets): (
+        [libc::iovec; MANY],
+        [libc::mmsghdr; MANY],
+        [libc::sockaddr_storage; MANY],
+    ) = unsafe { (std::mem::zeroed(), std::mem::zeroed(), std::mem::zeroed()) };
+    loop {
+        let mut count = 0;
+        for (to, bytes) in datagrams.by_ref().take(MANY) {
+            iovecs[count].iov_base = bytes.as_ptr().cast_mut().cast();
+            iovecs[count].iov_len = bytes.len();
+            let header = &mut headers[count].msg_hdr;
+            header.msg_namelen = write_address(to, &mut targets[count]);
+            header.msg_name = (&raw mut targets[count]).cast();
+            header.msg_iov = &raw mut iovecs[count];
+            header.msg_iovlen = 1;
+            count += 1;
+        }
+        if count == 0 {
+            return;
+        }
+        let mut from = 0;
+        while from < count {
+            // SAFETY: the first `count` headers point to bytes that live for 'a, which the kernel only reads, and to
+            // entries of this frame.
+            let sent = unsafe {
+                libc::sendmmsg(
+                    socket.as_raw_fd(),
+                    headers[from..].as_mut_ptr(),
+                    (count - from) as libc::c_uint,
+                    libc::MSG_DONTWAIT,
+                )
+            };
+            // An error is told if the first can't be sent; then it goes on with the next.
+            from += sent.max(1) as usize;
+        }
+    }
+}
+
+fn write_address(address: SocketAddr, storage: &mut libc::sockaddr_storage) -> libc::socklen_t {
+    match address {
+        SocketAddr::V4(v4) => {
+            // SAFETY: all zeroes is a valid sockaddr_in.
+            let mut name: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+            name.sin_family = libc::AF_INET as libc::sa_family_t;
+            name.sin_port = v4.port().to_be();
+            name.sin_addr.s_addr = u32::from_ne_bytes(v4.ip().octets());
+            // SAFETY: a sockaddr_storage has room for every kind of address, and is aligned for it.
+            unsafe { (&raw mut *storage).cast::<libc::sockaddr_in>().write(name) };
+            size_of::<libc::sockaddr_in>() as libc::socklen_t
+        }
+        SocketAddr::V6(v6) => {
+            // SAFETY: all zeroes is a valid sockaddr_in6.
+            let mut name: libc::sockaddr_in6 = unsafe { std::mem::zeroed() };
+            name.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+            name.sin6_port = v6.port().to_be();
+            name.sin6_addr.s6_addr = v6.ip().octets();
+            name.sin6_scope_id = v6.scope_id();
+            // SAFETY: as above.
+            unsafe { (&raw mut *storage).cast::<libc::sockaddr_in6>().write(name) };
+            size_of::<libc::sockaddr_in6>() as libc::socklen_t
+        }
+    }
+}
+
+/// Buffers for reading `N` datagrams at once, used again and again.
+pub struct Receiver<const N: usize = BATCH> {
+    datagrams: Box<[[u8; DATAGRAM]; N]>,
+    sources: [libc::sockaddr_storage; N],
+    controls: [Control; N],
 }
 
 /// Aligned as the kernel's control messages are.
@@ -283,18 +391,18 @@ pub struct Receiver {
 #[derive(Clone, Copy)]
 struct Control([u8; CONTROL]);
 
-impl Default for Receiver {
-    fn default() -> Receiver {
+impl<const N: usize> Default for Receiver<N> {
+    fn default() -> Receiver<N> {
         Receiver {
-            datagrams: Box::new([[0; DATAGRAM]; BATCH]),
+            datagrams: Box::new([[0; DATAGRAM]; N]),
             // SAFETY: all zeroes is a valid sockaddr_storage, of an unspecified family.
-            sources: [unsafe { std::mem::zeroed() }; BATCH],
-            controls: [Control([0; CONTROL]); BATCH],
+            sources: [unsafe { std::mem::zeroed() }; N],
+            controls: [Control([0; CONTROL]); N],
         }
     }
 }
 
-impl Receiver {
+impl<const N: usize> Receiver<N> {
     /// Hands the datagrams that wait in a socket to `each`: bytes, source, arrival by the wall clock. `false` if
     /// there may be more.
     pub fn drain(
@@ -302,7 +410,7 @@ impl Receiver {
         socket: BorrowedFd<'_>,
         mut each: impl FnMut(&[u8], SocketAddr, Option<Duration>),
     ) -> bool {
-        (0..BATCHES).any(|_| self.receive(socket, &mut each) < BATCH)
+        (0..BATCHES).any(|_| self.receive(socket, &mut each) < N)
     }
 
     fn receive(
@@ -311,9 +419,9 @@ impl Receiver {
         each: &mut impl FnMut(&[u8], SocketAddr, Option<Duration>),
     ) -> usize {
         // SAFETY: all zeroes is a valid mmsghdr and iovec: null pointers and no lengths.
-        let (mut iovecs, mut headers): ([libc::iovec; BATCH], [libc::mmsghdr; BATCH]) =
+        let (mut iovecs, mut headers): ([libc::iovec; N], [libc::mmsghdr; N]) =
             unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
-        for i in 0..BATCH {
+        for i in 0..N {
             iovecs[i].iov_base = self.datagrams[i].as_mut_ptr().cast();
             iovecs[i].iov_len = DATAGRAM;
             let header = &mut headers[i].msg_hdr;
@@ -330,7 +438,7 @@ impl Receiver {
             libc::recvmmsg(
                 socket.as_raw_fd(),
                 headers.as_mut_ptr(),
-                BATCH as libc::c_uint,
+                N as libc::c_uint,
                 libc::MSG_DONTWAIT,
                 std::ptr::null_mut(),
             )

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 /// Longest frame: a prompt of almost nine minutes.
-pub const MAX_FRAME: usize = 8 * 1024 * 1024;
+pub const MAX_FRAME: usize = 16 * 1024 * 1024;
 /// Messages in one frame.
 pub const MAX_MESSAGES: usize = 65_536;
 /// Arrays and maps within each other: a message needs three, deeper nesting only wears the stack out.

@@ -1,4 +1,4 @@
-//! One media thread: owns an engine, the sockets of its legs, and the tick.
+//! One media thread: owns an engine, what its legs send and receive through, and the tick.
 //!
 //! The thread wakes every 2.5 ms by an absolute grid of time. It reads what waits in its sockets, lets the
 //! engine mix the phase that is due, and sends. Between two of these it does its jobs: batches of commands,
@@ -9,43 +9,50 @@
 //! the present instead of making up for what nobody waits for any more.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
-use plenary_media::engine::{Config, Engine, PHASES, SUB_TICK};
+use plenary_media::engine::{Config, Engine, Entrance, PHASES, SUB_TICK};
 use plenary_media::leg::Entropy;
-use plenary_media::legs::LegKey;
-use plenary_media::messages::{Id, RecordingEnd};
-use plenary_media::output::Port;
+use plenary_media::messages::{Id, LegStats, LegTerms, RecordingEnd};
 use plenary_media::recorder::Recorded;
 
-use crate::jobs::{Gauges, Job, Notice, Order, Parcel};
+use crate::jobs::{Gauges, Job, Notice, Order, Outlet, Parcel};
 use crate::ports::Sockets;
 use crate::recording::{Backlog, Task};
-use crate::sys::{self, Bell, Epoll, Interest};
+use crate::seats::Seats;
+use crate::sys::{self, Bell, Interest};
+use crate::webrtc::Gate;
 
 /// A sub-tick that begins later than this counts as late.
 const LATE: Duration = Duration::from_millis(5);
 /// Lost time that is not made up for: a burst of five packets is what a jitter buffer takes, not more.
 const STALL: Duration = Duration::from_millis(100);
 
-/// A datagram that seems to have waited longer has not: the wall clock was set.
-const MAX_AGE: Duration = Duration::from_secs(1);
+/// Before all others of this process, for [`sys::hurry`].
+const RANK: i32 = 2;
+
 const SUB_TICK_NS: u64 = SUB_TICK.as_nanos() as u64;
+
+/// Legs whose statistics are gathered between two looks at the clock: half a millisecond.
+const STATS_AT_ONCE: usize = 200;
+
+/// Statistics on their way.
+struct Asked {
+    reply: Sender<(Vec<LegStats>, Gauges)>,
+    legs: Vec<LegStats>,
+    /// What comes next.
+    slot: usize,
+}
 
 /// A thread's end of all the queues.
 pub struct Worker {
     engine: Engine,
     /// When the engine's time began.
     origin: Duration,
-    /// By the leg's slot.
-    seats: Vec<Option<Seat>>,
-    epoll: Epoll,
-    receiver: sys::Receiver,
-    /// Tokens of sockets that had more than was read of them.
-    unread: Vec<u64>,
+    seats: Seats,
     jobs: Receiver<Job>,
     /// Rings when there is a job.
     bell: Arc<Bell>,
@@ -55,13 +62,7 @@ pub struct Worker {
     recordings: HashMap<Id, Backlog>,
     writer: Sender<Task>,
     gauges: Gauges,
-}
-
-#[derive(Debug)]
-struct Seat {
-    key: LegKey,
-    leg: Id,
-    sockets: Sockets,
+    asked: Option<Asked>,
 }
 
 /// Everything a new thread is given.
@@ -71,10 +72,7 @@ pub struct Links {
     pub notices: Sender<Notice>,
     pub control: Arc<Bell>,
     pub writer: Sender<Task>,
-}
-
-fn token(key: LegKey, port: Port) -> u64 {
-    (key.slot() as u64) << 1 | u64::from(port == Port::Rtcp)
+    pub gate: Option<Gate>,
 }
 
 impl Worker {
@@ -83,10 +81,7 @@ impl Worker {
         Ok(Worker {
             engine: Engine::new(config),
             origin,
-            seats: Vec::new(),
-            epoll: Epoll::new()?,
-            receiver: sys::Receiver::default(),
-            unread: Vec::new(),
+            seats: Seats::new(links.gate)?,
             jobs: links.jobs,
             bell: links.bell,
             notices: links.notices,
@@ -94,13 +89,14 @@ impl Worker {
             recordings: HashMap::new(),
             writer: links.writer,
             gauges: Gauges::default(),
+            asked: None,
         })
     }
 
     /// Runs until it is told to shut down.
     pub fn run(mut self) {
         sys::exact_timers();
-        sys::hurry();
+        sys::hurry(RANK);
         let mut tick = 0;
         loop {
             if self.is_idle() {
@@ -148,7 +144,7 @@ impl Worker {
 
     /// Nothing has to be ticked.
     fn is_idle(&self) -> bool {
-        self.engine.legs() == 0 && self.recordings.is_empty()
+        self.engine.legs() == 0 && self.recordings.is_empty() && self.seats.is_idle()
     }
 
     /// Waits for jobs, at most until `due`, and does them; `false` once the thread is to end.
@@ -170,6 +166,10 @@ impl Worker {
     /// Does one job, and others until `due`: a tick waits for one frame of the server, not for all that it has sent.
     fn do_jobs(&mut self, due: Option<Duration>) -> bool {
         while let Ok(job) = self.jobs.try_recv() {
+            if !matches!(job, Job::Batch(_)) {
+                // It is about what the batches before have brought about.
+                self.deliver();
+            }
             match job {
                 Job::Batch(orders) => orders.into_iter().for_each(|order| self.obey(order)),
                 Job::Take { leg, reply } => {
@@ -183,12 +183,11 @@ impl Worker {
                     drop(reply.send((self.engine.leg_snapshots(), rooms)));
                 }
                 Job::Stats { reply } => {
-                    self.gauges.rooms = self.engine.rooms().count() as u64;
-                    let gauges = Gauges {
-                        tick: self.gauges.tick.clone(),
-                        ..self.gauges
-                    };
-                    drop(reply.send((self.engine.stats(), gauges)));
+                    self.asked = Some(Asked {
+                        reply,
+                        legs: Vec::with_capacity(self.engine.legs()),
+                        slot: 0,
+                    });
                 }
                 Job::ShutDown => {
                     let now = self.now();
@@ -202,8 +201,32 @@ impl Worker {
                 break;
             }
         }
+        self.gather();
         self.deliver();
         true
+    }
+
+    /// Goes on gathering the statistics that were asked for, and rings for the rest: a tick waits for those of some legs.
+    fn gather(&mut self) {
+        let Some(mut asked) = self.asked.take() else {
+            return;
+        };
+        let end = asked.slot + STATS_AT_ONCE;
+        asked.legs.extend(self.engine.stats_of(asked.slot..end));
+        if end < self.engine.slots() {
+            asked.slot = end;
+            self.asked = Some(asked);
+            return self.bell.ring();
+        }
+        self.gauges.rooms = self.engine.rooms().count() as u64;
+        self.gauges.counts = self.engine.output().counts;
+        self.gauges.gate = self.seats.counts();
+        self.gauges.unsent = self.seats.unsent();
+        let gauges = Gauges {
+            tick: self.gauges.tick.clone(),
+            ..self.gauges
+        };
+        drop(asked.reply.send((asked.legs, gauges)));
     }
 
     fn obey(&mut self, order: Order) {
@@ -217,13 +240,14 @@ impl Worker {
             Order::Open {
                 leg,
                 offer,
+                terms,
                 sockets,
-            } => self.open(leg, offer.as_deref(), sockets, now),
+            } => self.open(leg, offer.as_deref(), &terms, sockets, now),
             Order::Put(parcel) => {
                 let leg = parcel.leg.id().clone();
                 let key = self.engine.insert_leg(parcel.leg);
                 self.recordings.extend(parcel.recordings);
-                self.seat(key, leg, parcel.sockets);
+                self.seats.put(key, leg, parcel.outlet);
             }
             Order::Play {
                 leg,
@@ -234,11 +258,12 @@ impl Worker {
             Order::Record {
                 recording,
                 of,
+                rate,
                 limits,
                 backlog,
             } => {
                 self.recordings.insert(recording.clone(), backlog);
-                self.engine.start_recording(&recording, &of, limits);
+                self.engine.start_recording(&recording, &of, rate, limits);
             }
             Order::Abandon { recording } => {
                 self.engine
@@ -248,50 +273,37 @@ impl Worker {
         }
     }
 
-    fn open(&mut self, leg: Id, offer: Option<&str>, sockets: Sockets, now: Duration) {
-        let [random, session] = [sys::entropy::<10>(), sys::entropy::<10>()];
-        let word = |bytes: &[u8]| {
-            bytes
-                .iter()
-                .fold(0, |word, byte| word << 8 | u64::from(*byte))
+    fn open(
+        &mut self,
+        leg: Id,
+        offer: Option<&str>,
+        terms: &LegTerms,
+        sockets: Option<Sockets>,
+        now: Duration,
+    ) {
+        let entropy = entropy_of(sys::entropy(), sys::entropy());
+        let (entrance, port) = match (&sockets, self.seats.host()) {
+            (Some(sockets), _) => (Entrance::Port(sockets.port), Some(sockets.port)),
+            (None, Some(host)) => (Entrance::Gate(host), None),
+            (None, None) => return drop(self.notices.send(Notice::Gone { leg, port: None })),
         };
-        let entropy = Entropy {
-            ssrc: word(&random[..4]) as u32,
-            seq: word(&random[4..6]) as u16,
-            timestamp: word(&random[6..]) as u32,
-            // Fits a signed 64 bit number, which some phones read the `o=` line into.
-            session_id: word(&session[..8]) >> 1,
-        };
-        match self
+        let opened = self
             .engine
-            .open_leg(&leg, offer, sockets.port, entropy, now)
-        {
-            Some(key) => self.seat(key, leg, sockets),
-            None => drop(self.notices.send(Notice::Gone {
-                leg,
-                port: sockets.port,
-            })),
+            .open_leg(&leg, offer, terms, entrance, entropy, now);
+        match (opened, sockets) {
+            (Some(key), Some(sockets)) => self.seats.put(key, leg, Outlet::Sockets(sockets)),
+            (Some(key), None) => {
+                let ufrag = self.engine.ufrag_of(key).unwrap_or_default();
+                self.seats.admit(key, leg, ufrag);
+            }
+            (None, _) => drop(self.notices.send(Notice::Gone { leg, port })),
         }
-    }
-
-    fn seat(&mut self, key: LegKey, leg: Id, sockets: Sockets) {
-        if self.seats.len() <= key.slot() {
-            self.seats.resize_with(key.slot() + 1, || None);
-        }
-        for (socket, port) in [(&sockets.rtp, Port::Rtp), (&sockets.rtcp, Port::Rtcp)] {
-            // Without it the leg is deaf, which its inactivity then tells; the system is out of memory.
-            drop(self.epoll.add(socket.as_fd(), token(key, port)));
-        }
-        let seat = self.seats[key.slot()].replace(Seat { key, leg, sockets });
-        assert!(seat.is_none(), "two legs have one slot");
     }
 
     fn take(&mut self, leg: &Id) -> Option<Parcel> {
         let key = self.engine.leg_key(leg)?;
         let mut leg = self.engine.take_leg(leg)?;
-        let seat = self.seats[key.slot()].take()?;
-        self.epoll.remove(seat.sockets.rtp.as_fd());
-        self.epoll.remove(seat.sockets.rtcp.as_fd());
+        let outlet = self.seats.take(key)?;
         let names: Vec<Id> = leg.recorders().names().cloned().collect();
         let recordings = names
             .into_iter()
@@ -299,81 +311,28 @@ impl Worker {
         Some(Parcel {
             recordings: recordings.collect(),
             leg,
-            sockets: seat.sockets,
+            outlet,
         })
     }
 
     /// Reads, mixes, sends.
     fn sub_tick(&mut self, phase: usize) {
         let begin = self.now();
-        self.read_sockets(begin);
+        self.seats.read(&mut self.engine, begin);
         let now = self.now();
         self.engine.tick(phase, now);
         let mixed = self.now();
+        self.seats.pace(&mut self.engine.output().packets);
         self.deliver();
         let end = self.now();
         self.engine.note_cost(phase, mixed - now, end - mixed);
         self.gauges.tick.add(end - begin);
     }
 
-    fn read_sockets(&mut self, now: Duration) {
-        // Datagrams are stamped with the wall clock, which may be set at any time.
-        let wall = sys::realtime();
-        let Worker {
-            epoll,
-            receiver,
-            engine,
-            seats,
-            unread,
-            ..
-        } = self;
-        let mut read = |token: u64| {
-            let Some(Some(seat)) = seats.get((token >> 1) as usize) else {
-                return true;
-            };
-            let rtcp = token & 1 == 1;
-            let socket = if rtcp {
-                &seat.sockets.rtcp
-            } else {
-                &seat.sockets.rtp
-            };
-            receiver.drain(socket.as_fd(), |datagram, source, arrival| {
-                let age = arrival.map(|arrival| wall.saturating_sub(arrival));
-                let age = age.filter(|age| *age < MAX_AGE).unwrap_or(Duration::ZERO);
-                let arrival = now.saturating_sub(age);
-                if rtcp {
-                    engine.receive_rtcp(seat.key, datagram, source, arrival);
-                } else {
-                    engine.receive(seat.key, datagram, source, arrival);
-                }
-            })
-        };
-        unread.retain(|token| !read(*token));
-        epoll.ready(|token| {
-            // A socket is reported once for what came; what is left in it has to be remembered.
-            if !read(token) && !unread.contains(&token) {
-                unread.push(token);
-            }
-        });
-    }
-
     /// Sends packets, audio for recordings, events, in this order.
     fn deliver(&mut self) {
         let output = self.engine.output();
-        for (packet, bytes) in output.packets.iter() {
-            let seat = self.seats.get(packet.leg.slot());
-            let Some(seat) =
-                seat.and_then(|seat| seat.as_ref().filter(|seat| seat.key == packet.leg))
-            else {
-                continue;
-            };
-            let socket = match packet.port {
-                Port::Rtp => &seat.sockets.rtp,
-                Port::Rtcp => &seat.sockets.rtcp,
-            };
-            // A packet that the system does not take is lost as any other may be.
-            drop(socket.send_to(bytes, packet.to));
-        }
+        self.seats.send(&output.packets);
         output.packets.clear();
         let mut slow = Vec::new();
         for recorded in output.recorded.drain(..) {
@@ -413,12 +372,15 @@ impl Worker {
                     .send(Notice::Events(std::mem::take(&mut output.events))),
             );
         }
+        for (key, ufrag) in output.ufrags.drain(..) {
+            self.seats.rename(key, ufrag);
+        }
+        for (key, muxed) in output.muxed.drain(..) {
+            self.seats.mux(key, muxed);
+        }
         for key in output.closed.drain(..) {
-            if let Some(seat) = self.seats[key.slot()].take_if(|seat| seat.key == key) {
-                drop(self.notices.send(Notice::Gone {
-                    leg: seat.leg,
-                    port: seat.sockets.port,
-                }));
+            if let Some((leg, port)) = self.seats.close(key) {
+                drop(self.notices.send(Notice::Gone { leg, port }));
             }
         }
         for recording in slow {
@@ -432,6 +394,23 @@ impl Worker {
     }
 }
 
+/// What a leg begins with, of random bytes.
+fn entropy_of(random: [u8; 14], secret: [u8; 32]) -> Entropy {
+    let word = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .fold(0, |word, byte| word << 8 | u64::from(*byte))
+    };
+    Entropy {
+        // In the lower half, so that whoever misses the first packets can't miss a wrap with them (RFC 3711, 3.3.1).
+        seq: word(&random[..2]) as u16 >> 1,
+        timestamp: word(&random[2..6]) as u32,
+        // Fits a signed 64 bit number, which some phones read the `o=` line into.
+        session_id: word(&random[6..]) >> 1,
+        secret,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -439,6 +418,16 @@ mod tests {
     use plenary_media::leg::InactivityLimits;
     use plenary_media::messages::Command;
     use std::sync::mpsc::{channel, sync_channel};
+
+    /// RFC 3711, section 3.3.1: who hears the first packet late guesses that none has wrapped.
+    #[test]
+    fn the_first_sequence_number_is_far_from_the_wrap_whatever_is_drawn() {
+        for byte in 0..=255 {
+            let entropy = entropy_of([byte; 14], [0; 32]);
+            assert!(entropy.seq < 1 << 15);
+            assert!(i64::try_from(entropy.session_id).is_ok());
+        }
+    }
 
     #[test]
     fn a_tick_that_is_due_waits_for_one_job_and_the_others_for_the_tick() {
@@ -449,6 +438,8 @@ mod tests {
         let config = Config {
             public_address: [127, 0, 0, 1].into(),
             inactivity,
+            stopwatch: None,
+            identity: None,
         };
         let ((jobs, queue), (notices, _heard)) = (sync_channel(JOBS_MAX), channel());
         let bell = Arc::new(Bell::new().expect("a bell"));
@@ -458,6 +449,7 @@ mod tests {
             notices,
             control: bell.clone(),
             writer: channel().0,
+            gate: None,
         };
         let mut worker = Worker::new(config, sys::monotonic(), links).expect("a worker");
         for n in 0..JOBS_MAX {

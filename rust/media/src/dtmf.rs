@@ -26,7 +26,8 @@ const PAUSE_TICKS_MAX: u16 = 500;
 /// Times the end of a digit is sent (RFC 4733 section 2.5.1.4).
 const END_PACKETS: u16 = 3;
 
-const TICK_SAMPLES: u16 = 160;
+/// Ticks of ours in a second.
+const TICKS_A_SECOND: u32 = 50;
 const TICK_MS: u128 = 20;
 const END_BIT: u8 = 0x80;
 /// -10 dBm0, as good as any (RFC 4733 section 2.3.3).
@@ -45,6 +46,7 @@ pub struct Digit {
 struct Pressed {
     timestamp: RtpTime,
     event: u8,
+    clock_hz: u32,
     duration: u16,
     heard: Duration,
     ended: bool,
@@ -64,8 +66,8 @@ impl DigitReceiver {
         Self::default()
     }
 
-    /// Takes the payload of one telephone-event packet. Malformed ones and events that aren't digits are ignored.
-    pub fn receive(&mut self, timestamp: RtpTime, payload: &[u8], now: Duration) {
+    /// Takes the payload of one telephone-event packet, whose durations are in ticks of `clock_hz`. Malformed ones and events that aren't digits are ignored.
+    pub fn receive(&mut self, timestamp: RtpTime, clock_hz: u32, payload: &[u8], now: Duration) {
         let Some(&[event, flags, high, low]) = payload.first_chunk::<4>() else {
             return;
         };
@@ -86,6 +88,7 @@ impl DigitReceiver {
         let pressed = self.pressed.get_or_insert(Pressed {
             timestamp,
             event,
+            clock_hz,
             duration,
             heard: now,
             ended: false,
@@ -120,7 +123,9 @@ impl DigitReceiver {
         pressed.ended = true;
         let digit = Digit {
             digit: char::from(KEYS[usize::from(pressed.event)]),
-            duration: Duration::from_micros(u64::from(pressed.duration) * 125),
+            duration: Duration::from_micros(
+                u64::from(pressed.duration) * 1_000_000 / u64::from(pressed.clock_hz.max(1)),
+            ),
         };
         // A peer that ends more digits in a tick than a human in a second loses some.
         if let Some(slot) = self.finished.iter_mut().find(|slot| slot.is_none()) {
@@ -234,8 +239,10 @@ impl DigitSender {
         Ok(())
     }
 
-    /// The packet of this tick, if a digit is being sent; `timestamp` is what an audio packet would carry now.
-    pub fn tick(&mut self, timestamp: RtpTime) -> Option<EventPacket> {
+    /// The packet of this tick, if a digit is being sent; `timestamp` is what an audio packet would carry now, and
+    /// durations are in ticks of `clock_hz`. What the field can't hold is told as the longest that it can: at 48,000 Hz,
+    /// 1.4 s.
+    pub fn tick(&mut self, timestamp: RtpTime, clock_hz: u32) -> Option<EventPacket> {
         if let Sending::Pause { ticks } = &mut self.sending {
             if *ticks > 0 {
                 *ticks -= 1;
@@ -266,7 +273,8 @@ impl DigitSender {
         };
         *sent += 1;
         let end = *sent >= queued.ticks;
-        let [high, low] = (TICK_SAMPLES * (*sent).min(queued.ticks)).to_be_bytes();
+        let lasted = clock_hz / TICKS_A_SECOND * u32::from((*sent).min(queued.ticks));
+        let [high, low] = u16::try_from(lasted).unwrap_or(u16::MAX).to_be_bytes();
         let flags = if end { END_BIT | VOLUME } else { VOLUME };
         let packet = EventPacket {
             marker: *sent == 1,

@@ -7,18 +7,26 @@
 //! Everything that results is in [`Engine::output`]. Nothing here blocks, reads a clock or knows a socket.
 
 mod commands;
+mod effort;
 
 pub use commands::tone;
+use effort::Effort;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::leg::{InactivityLimits, Leg, TickCost};
+use plenary_transport::dtls::Identity;
+use plenary_transport::webrtc::{Host, Proto};
+
+use crate::leg::{Heard, InactivityLimits, Leg, TickCost};
 use crate::legs::{LegKey, Legs};
 use crate::messages::{Id, LegSnapshot, LegStats, RecordingEnd};
 use crate::output::Output;
 use crate::room::{Room, Scratch};
+use crate::stopwatch::Stopwatch;
 
 /// Sub-ticks of a tick. With half as many, a full core takes a millisecond longer from a packet to its mix; with
 /// twice as many, waking up begins to cost.
@@ -26,7 +34,7 @@ pub const PHASES: usize = 8;
 /// Distance of two sub-ticks.
 pub const SUB_TICK: Duration = Duration::from_micros(2_500);
 /// Legs of one engine: more than a core can serve.
-pub const MAX_LEGS: usize = 8_000;
+pub const MAX_LEGS: usize = 12_000;
 /// Rooms of one engine: as many, for a room may be waited in alone.
 pub const MAX_ROOMS: usize = 8_000;
 /// Longest digit and longest pause between two; RFC 4733's duration field holds 8.19 s.
@@ -35,11 +43,24 @@ const MAX_DIGIT_MS: u32 = 8_000;
 const MAX_TONE_MS: u32 = 3_600_000;
 
 /// What all legs of an engine have in common.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Stands in our SDP.
     pub public_address: IpAddr,
     pub inactivity: InactivityLimits,
+    /// To measure single pieces of work with; without one, their costs are not known.
+    pub stopwatch: Option<Stopwatch>,
+    /// Certificate of this process for DTLS-SRTP with phones; without one there is none.
+    pub identity: Option<Arc<Identity>>,
+}
+
+/// Where a leg's peer reaches us.
+#[derive(Clone, Copy, Debug)]
+pub enum Entrance<'a> {
+    /// At an RTP port of its own, and at the one above it for RTCP.
+    Port(u16),
+    /// Through a port for all browsers.
+    Gate(&'a Host),
 }
 
 /// What a recording records.
@@ -73,12 +94,14 @@ pub struct Engine {
     /// Legs and rooms by phase.
     load: [usize; PHASES],
     costs: [TickCost; PHASES],
+    effort: Effort,
     scratch: Scratch,
     output: Output,
 }
 
 impl Engine {
     pub fn new(config: Config) -> Engine {
+        let stopwatch = config.stopwatch;
         Engine {
             config,
             legs: Legs::default(),
@@ -90,8 +113,13 @@ impl Engine {
             schedule: Default::default(),
             load: [0; PHASES],
             costs: [TickCost::default(); PHASES],
+            effort: Effort::default(),
             scratch: Scratch::default(),
-            output: Output::default(),
+            output: Output {
+                effort: Effort::default().complexity(),
+                stopwatch,
+                ..Output::default()
+            },
         }
     }
 
@@ -112,8 +140,10 @@ impl Engine {
 
     /// Takes a datagram from a leg's RTP port.
     pub fn receive(&mut self, leg: LegKey, datagram: &[u8], from: SocketAddr, arrival: Duration) {
-        self.legs
-            .guard(leg, |leg| leg.receive(datagram, from, arrival));
+        let Engine { legs, output, .. } = self;
+        legs.guard(leg, |it| {
+            it.receive(leg, datagram, from, arrival, output);
+        });
     }
 
     /// Takes a datagram from a leg's RTCP port.
@@ -124,8 +154,30 @@ impl Engine {
         from: SocketAddr,
         arrival: Duration,
     ) {
-        self.legs
-            .guard(leg, |leg| leg.receive_rtcp(datagram, from, arrival));
+        let Engine { legs, output, .. } = self;
+        legs.guard(leg, |it| {
+            it.receive_rtcp(leg, datagram, from, arrival, output);
+        });
+    }
+
+    /// Takes a datagram for a leg of a browser.
+    pub fn receive_webrtc(
+        &mut self,
+        leg: LegKey,
+        proto: Proto,
+        datagram: &[u8],
+        from: SocketAddr,
+        arrival: Duration,
+    ) {
+        let output = &mut self.output;
+        self.legs.guard(leg, |found| {
+            found.receive_webrtc(leg, (proto, datagram, from), arrival, output);
+        });
+    }
+
+    /// What the checks of a leg's browser call us; `None` if its peer is none.
+    pub fn ufrag_of(&self, leg: LegKey) -> Option<&str> {
+        self.legs.get(leg)?.ufrag()
     }
 
     // Ticks
@@ -140,6 +192,7 @@ impl Engine {
             output,
             ..
         } = self;
+        output.crowd.begin(phase);
         for number in &self.schedule[phase] {
             if let Some(room) = &mut rooms[*number] {
                 room.tick(legs, scratch, now, output);
@@ -147,8 +200,8 @@ impl Engine {
         }
         for key in &self.alone[phase] {
             legs.guard(*key, |leg| {
-                leg.listen(now, &mut output.events);
-                leg.send(*key, None, now, output);
+                leg.listen(now, output);
+                leg.send(*key, Heard::Nothing, now, output);
             });
         }
         while let Some(key) = self.legs.take_broken() {
@@ -167,19 +220,27 @@ impl Engine {
         let cost = &mut self.costs[phase];
         cost.mix_us += (mix.as_secs_f64() * 1e6 - cost.mix_us) * SMOOTHING;
         cost.send_us += (send.as_secs_f64() * 1e6 - cost.send_us) * SMOOTHING;
+        if phase == 0 {
+            let busy_us: f64 = self.costs.iter().map(|it| it.mix_us + it.send_us).sum();
+            self.output.effort = self.effort.adapt(busy_us);
+        }
     }
 
     // Reports
 
     pub fn stats(&self) -> Vec<LegStats> {
-        let stats = |key| {
-            Some(
-                self.legs
-                    .get(key)?
-                    .stats(self.room_of(key), self.cost_of(key)),
-            )
-        };
-        self.legs.keys().filter_map(stats).collect()
+        self.stats_of(0..self.slots()).collect()
+    }
+
+    /// Of the legs in some slots, see [`LegKey::slot`].
+    pub fn stats_of(&self, slots: Range<usize>) -> impl Iterator<Item = LegStats> {
+        let legs = slots.filter_map(|slot| self.legs.at(slot));
+        legs.map(|(key, leg)| leg.stats(self.room_of(key), self.cost_of(key)))
+    }
+
+    /// Above all slots that were ever in use.
+    pub fn slots(&self) -> usize {
+        self.legs.slots()
     }
 
     pub fn leg_snapshots(&self) -> Vec<LegSnapshot> {
@@ -237,8 +298,10 @@ impl Engine {
                 }
             }
             Place::Room(number) => {
-                let farewell = self.legs.guard(key, Leg::leave_room).flatten();
                 if let Some(room) = &mut self.rooms[number] {
+                    room.release(key, &mut self.legs);
+                    let leave = |leg: &mut Leg| leg.leave_room(room.rate());
+                    let farewell = self.legs.guard(key, leave).flatten();
                     room.exit(key, farewell);
                     self.load[room.phase()] -= 1;
                 }
@@ -258,7 +321,7 @@ impl Engine {
 mod tests {
     use super::*;
     use crate::leg::Entropy;
-    use crate::messages::{Command, Event};
+    use crate::messages::{Command, Event, LegTerms};
 
     fn id(name: &str) -> Id {
         Id::new(name).expect("an id")
@@ -274,17 +337,26 @@ mod tests {
         let mut engine = Engine::new(Config {
             public_address,
             inactivity,
+            stopwatch: None,
+            identity: None,
         });
         let entropy = Entropy {
-            ssrc: 1,
             seq: 1,
             timestamp: 1,
             session_id: 1,
+            secret: [1; 32],
         };
         engine.handle(Command::OpenRoom { room: id("room") }, Duration::ZERO);
         for name in ["bad", "good"] {
             engine
-                .open_leg(&id(name), None, 10_000, entropy, Duration::ZERO)
+                .open_leg(
+                    &id(name),
+                    None,
+                    &LegTerms::default(),
+                    Entrance::Port(10_000),
+                    entropy,
+                    Duration::ZERO,
+                )
                 .expect("a leg");
             engine.handle(
                 Command::Join {

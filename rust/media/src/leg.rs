@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A leg is ticked every 20 ms: [`Leg::listen`] takes its voice out of the jitter buffer, then one of
-//! [`Leg::send_shared`] (the packet of its mix class) and [`Leg::send`] (a frame of its own) sends.
+//! [`Leg::send_shared`] (the packet of its mix class) and [`Leg::send`] (a packet of its own) sends.
+//! A leg has one rate, that of what its peer can hear; its room may have another.
 //! Silence is decided on coded bytes: a silent leg is not decoded and not summed.
 //!
 //! No signal steps. What stops dies away over 5 ms from its last sample, or from what the concealment goes on
@@ -16,19 +17,30 @@
 //! A leg on hold (any direction but `sendrecv` and `sendonly` for hearing, but `sendrecv` for being heard:
 //! music on hold must not get into a room) is ticked like the others, so plays end when they would have.
 
+mod browser;
+mod guard;
+mod handshake;
 mod hearing;
+mod processing;
+mod quality;
 mod speaking;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::codec::Codec;
-use crate::conceal::Concealer;
+use plenary_codec::{Codec, Frame, OpusSettings, Rate};
+use plenary_transport::dtls::Identity;
+use plenary_transport::webrtc::Host;
+use plenary_voice::Limiter;
+
+use crate::coder::{Coder, Converter, Format};
 use crate::dtmf::{DigitReceiver, DigitSender};
 use crate::jitter::JitterBuffer;
 use crate::legs::LegKey;
-use crate::level::{SILENCE_DBFS, TalkDetector};
-use crate::messages::{Direction, Event, Id, LegSnapshot, LegStats, PlayEnd, RecordingEnd};
-use crate::mixer::{FRAME, FRAME_MS, Frame, SILENCE};
+use crate::messages::{
+    Direction, Encryption, Event, Id, LegKeys, LegSnapshot, LegStats, LegTerms, PlayEnd,
+    RecordingEnd, Switches, TransportKind,
+};
 use crate::output::Output;
 use crate::player::{Player, Sound};
 use crate::recorder::Recorders;
@@ -38,9 +50,12 @@ use crate::rtp::rtcp::RtcpSession;
 use crate::rtp::source::Source;
 use crate::rtp::{RtpTime, SeqNo, Ssrc};
 use crate::sdp::{self, LocalMedia, Negotiated, Refusal, SdpSession};
+use crate::stopwatch::Cost;
+use browser::Browser;
+use guard::{Guard, Kept};
+use processing::Processing;
+use quality::{Incoming, Quality};
 
-/// Silent frames that are still decoded and summed, so that the ends of words are not cut: 200 ms.
-const HANGOVER_FRAMES: u32 = 10;
 /// Weight of the newest value in what is called smoothed: about the last second.
 const SMOOTHING: f64 = 1.0 / 50.0;
 
@@ -70,14 +85,15 @@ enum Hearing {
     Cut,
 }
 
-/// How the last tick's voice came about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Voice {
-    /// No packet, or not to be heard.
-    Absent,
-    /// Packets of silence.
-    Silent,
-    Heard,
+/// What a leg's room has for it in a tick.
+#[derive(Clone, Copy, Debug)]
+pub enum Heard<'a> {
+    /// The leg is in no room.
+    Nothing,
+    /// A mix of its own.
+    Own(&'a Frame),
+    /// What its mix class hears.
+    Class(&'a Frame),
 }
 
 /// What has been sent so far, and the numbers of the next packet.
@@ -93,36 +109,54 @@ struct Sender {
 }
 
 /// Random numbers that a leg begins with (RFC 3550, section 5.1).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Entropy {
-    pub ssrc: u32,
     pub seq: u16,
     pub timestamp: u32,
     pub session_id: u64,
+    /// What the keys of its SRTP are made of.
+    pub secret: [u8; 32],
 }
 
 #[derive(Debug)]
 pub struct Leg {
     id: Id,
-    session: SdpSession,
+    session: Box<SdpSession>,
     media: Option<Negotiated>,
     latch: Option<Latch>,
+    guard: Guard,
+    /// From an engine before this one, until it is known whether they go on.
+    kept: Option<LegKeys>,
+    /// Of this process, for DTLS with phones.
+    identity: Option<Arc<Identity>>,
+    /// In place of session, latch and RTCP, if the peer is one.
+    browser: Option<Box<Browser>>,
     limits: InactivityLimits,
 
     source: Source,
     jitter: JitterBuffer,
-    concealer: Concealer,
     digits_in: DigitReceiver,
-    talk: TalkDetector,
+    processing: Processing,
+    /// At the rate of what the peer sends.
     said: Frame,
-    voice: Voice,
-    silent_frames: u32,
+    /// To the rate of its room.
+    inlet: Option<Box<Converter>>,
+    /// The last tick had a voice.
+    speaks: bool,
+    /// It was mixed into the room.
+    mixed: bool,
+    muted: bool,
+    /// The last tick had a voice that was not mixed.
+    hushed: bool,
     fade_in: bool,
-    level_dbfs: f32,
     bytes_received: u64,
     malformed: u64,
+    /// Packets that were to be encrypted by the peer, and were not.
+    forged: u64,
     /// Arrival of the newest audio packet that no tick has seen yet.
     waiting_since: Option<Duration>,
+    /// Ticks since the last packet.
+    absent: u16,
     tick_wait_ms: f64,
     last_packet: Duration,
     any_packet: bool,
@@ -130,42 +164,93 @@ pub struct Leg {
 
     sender: Sender,
     rtcp: RtcpSession,
+    quality: Quality,
+    incoming: Incoming,
     player: Player,
     digits_out: DigitSender,
     sending_digits: bool,
     hearing: Hearing,
     last_heard: i16,
+    /// Of a mix of its own.
+    limiter: Limiter,
+    /// What the peer hears is to be limited.
+    wants_limiter: bool,
+    /// Its last mix of its own was.
+    limited: bool,
+    /// Unless the leg follows a stream, or its format has no memory.
+    coder: Option<Box<Coder>>,
+    /// The stream of its mix class whose packets the peer gets.
+    follows: Option<Format>,
+    /// Frames in a row that were what the mix class heard.
+    settled: u16,
     recorders: Recorders,
+    /// Of what is recorded of both directions.
+    blend: Limiter,
+    /// From what the peer sends to what it hears, for recordings, if the two differ in their rates.
+    aligner: Option<Box<Converter>>,
+    decoding: Cost,
+    encoding: Cost,
+}
+
+/// The codecs of these names, in this order; what is not known is left out.
+fn codecs(names: &[String]) -> Vec<Codec> {
+    names
+        .iter()
+        .filter_map(|name| Codec::from_name(name))
+        .collect()
 }
 
 impl Leg {
     pub fn new(
         id: Id,
         local: LocalMedia,
+        terms: &LegTerms,
         entropy: Entropy,
+        identity: Option<Arc<Identity>>,
         limits: InactivityLimits,
         now: Duration,
     ) -> Leg {
-        let ssrc = Ssrc(entropy.ssrc);
+        let sdp_terms = sdp::Terms {
+            codecs: codecs(&terms.codecs),
+            srtp: match terms.srtp {
+                Encryption::Never => sdp::SrtpPolicy::Never,
+                Encryption::Optional => sdp::SrtpPolicy::Optional,
+                Encryption::Required => sdp::SrtpPolicy::Required,
+            },
+            secret: entropy.secret,
+            fingerprint: identity.as_ref().map(|it| it.fingerprint()),
+        };
+        let session = match &terms.like {
+            Some(last) => SdpSession::resume(local, sdp_terms, last),
+            None => SdpSession::new(local, sdp_terms),
+        };
+        let ssrc = session.ssrc();
         Leg {
             id,
-            session: SdpSession::new(local),
+            session: Box::new(session),
             media: None,
             latch: None,
+            guard: Guard::default(),
+            kept: terms.keys.clone(),
+            identity,
+            browser: None,
             limits,
             source: Source::new(),
-            jitter: JitterBuffer::new(Codec::Pcmu),
-            concealer: Concealer::new(),
+            jitter: JitterBuffer::new(Codec::Pcmu, Rate::Narrow),
             digits_in: DigitReceiver::new(),
-            talk: TalkDetector::new(),
-            said: SILENCE,
-            voice: Voice::Absent,
-            silent_frames: HANGOVER_FRAMES,
+            processing: Processing::new(&terms.switches),
+            said: Frame::default(),
+            inlet: None,
+            speaks: false,
+            mixed: false,
+            muted: false,
+            hushed: false,
             fade_in: false,
-            level_dbfs: SILENCE_DBFS,
             bytes_received: 0,
             malformed: 0,
+            forged: 0,
             waiting_since: None,
+            absent: 0,
             tick_wait_ms: 0.0,
             last_packet: now,
             any_packet: false,
@@ -179,13 +264,31 @@ impl Leg {
                 octets: 0,
             },
             rtcp: RtcpSession::new(ssrc, entropy.session_id, now),
+            quality: Quality::default(),
+            incoming: Incoming::default(),
             player: Player::default(),
             digits_out: DigitSender::new(),
             sending_digits: false,
             hearing: Hearing::Nothing,
             last_heard: 0,
+            limiter: Limiter::new(),
+            wants_limiter: terms.switches.limiter,
+            limited: terms.switches.limiter,
+            coder: None,
+            follows: None,
+            settled: 0,
             recorders: Recorders::default(),
+            blend: Limiter::new(),
+            aligner: None,
+            decoding: Cost::default(),
+            encoding: Cost::default(),
         }
+    }
+
+    /// The peer is to be a browser, which reaches us at `host`.
+    pub fn await_browser(&mut self, host: &Host, terms: &LegTerms) {
+        let browser = Browser::new(host.clone(), &codecs(&terms.codecs));
+        self.browser = Some(Box::new(browser));
     }
 
     pub fn id(&self) -> &Id {
@@ -196,14 +299,26 @@ impl Leg {
 
     /// Answers an offer of the peer.
     pub fn answer(&mut self, offer: &str, now: Duration) -> Result<(String, Direction), Refusal> {
-        let (negotiated, answer) = self.session.answer(offer)?;
+        let (negotiated, answer) = match &mut self.browser {
+            Some(browser) => browser.answer(offer, now)?,
+            None => self.session.answer(offer)?,
+        };
         self.adopt(negotiated, now);
+        if self.browser.is_some() {
+            // A page that was loaded anew, or that has been away, is given time.
+            (self.last_packet, self.inactive) = (now, false);
+        }
         Ok((answer, self.direction()))
     }
 
-    /// Our next offer.
-    pub fn offer(&mut self) -> String {
-        self.session.offer()
+    /// Our next offer; browsers make theirs.
+    pub fn offer(&mut self) -> Option<String> {
+        self.browser.is_none().then(|| self.session.offer())
+    }
+
+    /// What a browser's checks call us.
+    pub fn ufrag(&self) -> Option<&str> {
+        self.browser.as_ref().map(|browser| browser.ufrag())
     }
 
     /// Takes the peer's answer to our offer.
@@ -219,15 +334,27 @@ impl Leg {
             Some(latch) => latch.signal(rtp, rtcp),
             None => self.latch = Some(Latch::new(rtp, rtcp)),
         }
+        let kept = self.kept.take().as_ref().and_then(Kept::parse);
+        self.guard.adopt(&new, self.identity.as_ref(), kept, now);
         let old = self.media.replace(new);
-        if old.is_none_or(|old| old.codec != new.codec) {
-            self.jitter.set_codec(new.codec);
+        self.jitter.set_rate(self.rate());
+        if old.is_none_or(|old| {
+            (old.codec, old.opus.max_playback) != (new.codec, new.opus.max_playback)
+        }) {
+            self.receive_codec(new.codec);
+            // The peer begins anew with a decoder of another codec, and so do we.
+            (self.coder, self.follows, self.settled) = (None, None, 0);
         }
         // A peer that comes back from hold has not been silent.
         if old.is_none_or(|old| !old.direction.receives()) {
             self.last_packet = now;
             self.inactive = false;
         }
+    }
+
+    /// Whether it was agreed that RTCP goes through the port of RTP.
+    pub fn rtcp_mux(&self) -> bool {
+        self.media.is_some_and(|media| media.rtcp_mux)
     }
 
     /// What we may do.
@@ -240,8 +367,31 @@ impl Leg {
         }
     }
 
-    pub fn codec(&self) -> Codec {
+    fn codec(&self) -> Codec {
         self.media.map_or(Codec::Pcmu, |media| media.codec)
+    }
+
+    /// What the peer is sent.
+    #[inline]
+    pub fn format(&self) -> Format {
+        let opus = self.media.filter(|media| media.codec == Codec::Opus);
+        Format {
+            codec: self.codec(),
+            rate: self.rate(),
+            opus: opus.map_or_else(OpusSettings::default, |media| {
+                self.quality.settings(&media.opus)
+            }),
+        }
+    }
+
+    /// The highest rate that the peer can hear; plays and recordings of the leg have it too.
+    #[inline]
+    pub fn rate(&self) -> Rate {
+        match self.media {
+            Some(media) if media.codec == Codec::Opus => media.opus.max_playback,
+            Some(media) => media.codec.rate(),
+            None => Rate::Narrow,
+        }
     }
 
     // Commands
@@ -284,6 +434,12 @@ impl Leg {
         Ok(())
     }
 
+    /// What is done to what the peer says before it is mixed, and to what it hears.
+    pub fn set_processing(&mut self, switches: &Switches) {
+        self.processing.set(switches);
+        self.wants_limiter = switches.limiter;
+    }
+
     pub fn recorders(&mut self) -> &mut Recorders {
         &mut self.recorders
     }
@@ -292,7 +448,13 @@ impl Leg {
     pub fn close(&mut self, key: LegKey, reason: RecordingEnd, now: Duration, output: &mut Output) {
         self.player.close(&self.id, &mut output.events);
         self.recorders.close(reason, &mut output.recorded);
-        self.send_report(key, now, true, output);
+        match &mut self.browser {
+            Some(browser) => {
+                browser.close(now);
+                self.attend_browser(key, output);
+            }
+            None => self.send_report(key, now, true, output),
+        }
     }
 
     // Reports
@@ -300,6 +462,18 @@ impl Leg {
     pub fn stats(&self, room: Option<Id>, cost: TickCost) -> LegStats {
         let received = self.source.stats();
         let buffer = self.jitter.stats();
+        let codec = self.media.map(|media| media.codec);
+        let (transport, strangers, round_trip) = match &self.browser {
+            Some(browser) => {
+                let stats = browser.stats();
+                (TransportKind::Webrtc, stats.strangers, stats.round_trip)
+            }
+            None => {
+                let strangers = self.latch.as_ref().map_or(0, Latch::strangers);
+                let strangers = strangers + self.forged;
+                (self.guard.kind(), strangers, self.rtcp.round_trip())
+            }
+        };
         LegStats {
             leg: self.id.clone(),
             room,
@@ -312,19 +486,33 @@ impl Leg {
             duplicate: received.duplicate,
             reordered: received.reordered,
             concealed_ms: buffer.concealed_ms,
-            jitter_ms: f64::from(received.jitter_ticks) * FRAME_MS as f64 / FRAME as f64,
-            round_trip_ms: self
-                .rtcp
-                .round_trip()
-                .map(|trip| trip.as_secs_f64() * 1000.0),
-            buffer_ms: f64::from(buffer.buffer_ms),
+            jitter_ms: f64::from(received.jitter_ticks) * 1_000.0
+                / f64::from(self.codec().clock_hz()),
+            round_trip_ms: round_trip.map(|trip| trip.as_secs_f64() * 1000.0),
+            buffer_ms: (buffer.delay_ms - self.tick_wait_ms).max(0.0),
             tick_wait_ms: self.tick_wait_ms,
             mix_us: cost.mix_us,
             send_us: cost.send_us,
-            strangers: self.latch.as_ref().map_or(0, Latch::strangers),
-            malformed: self.malformed,
-            level_dbfs: f64::from(self.level_dbfs),
-            talking: self.talk.is_talking(),
+            strangers,
+            malformed: self.malformed + buffer.malformed,
+            level_dbfs: f64::from(self.processing.level_dbfs()),
+            talking: self.processing.is_talking(),
+            codec: codec.map(|codec| codec.name().into()),
+            sample_rate_hz: codec.map(|_| self.rate().hz()),
+            transport: Some(transport),
+            stretched_ms: buffer.stretched_ms,
+            fec_ms: buffer.fec_ms,
+            starved: buffer.starved,
+            target_ms: f64::from(buffer.target_ms),
+            decode_us: self.decoding.us(),
+            encode_us: self.encoding.us().filter(|_| self.follows.is_none()),
+            loss_percent: self.incoming.percent(),
+            loss_out_percent: self.quality.percent(),
+            noise_suppression: self.processing.suppresses_noise(),
+            normaliser: self.processing.gain_db().is_some(),
+            voice_activity: self.processing.tells_voices(),
+            limiter: self.wants_limiter,
+            gain_db: self.processing.gain_db().map(f64::from),
         }
     }
 
@@ -335,6 +523,8 @@ impl Leg {
             direction: self.direction(),
             negotiated: self.media.is_some(),
             plays: self.player.plays().cloned().collect(),
+            muted: self.muted,
+            keys: self.guard.keys().or_else(|| self.kept.clone()),
         }
     }
 }

@@ -4,23 +4,21 @@
 //!
 //! ```text
 //! engine ─ legs ─ leg ─┬ rtp (latch, packet, source, rtcp), sdp, dtmf
-//!        │             ├ jitter, conceal, codec, level
-//!        │             └ player (tone), recorder
-//!        └ room ─ matrix, mixer, recorder
+//!        │             ├ jitter, processing
+//!        │             └ player (tone), coder, recorder
+//!        └ room ─ matrix, mixer, coder, recorder
 //! ```
 //!
-//! Everywhere a frame is 20 ms of mono at 8 kHz, 160 samples, and time is a [`std::time::Duration`] since the
+//! Everywhere a frame is 20 ms of mono at one of three rates, and time is a [`std::time::Duration`] since the
 //! engine's start, handed in.
 #![forbid(unsafe_code)]
 
-pub mod codec;
-pub mod conceal;
+pub mod coder;
 pub mod dtmf;
 pub mod engine;
 pub mod jitter;
 pub mod leg;
 pub mod legs;
-pub mod level;
 pub mod matrix;
 pub mod messages;
 pub mod mixer;
@@ -30,5 +28,6 @@ pub mod recorder;
 pub mod room;
 pub mod rtp;
 pub mod sdp;
+pub mod stopwatch;
 pub mod tone;
 pub mod wav;

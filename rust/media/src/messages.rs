@@ -4,119 +4,17 @@
 //! them in msgpack frames and numbers the events. Nothing here is trusted to be sensible beyond its shape:
 //! an [`Id`] has 1 to 64 characters, everything else is checked where it is used.
 
-use std::borrow::Borrow;
-use std::fmt;
-use std::sync::Arc;
+mod values;
 
-use serde::de::{self, Deserializer, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize, Serializer};
+use std::fmt;
+
+use plenary_codec::{Codec, Rate};
+use serde::{Deserialize, Serialize};
+
+pub use values::{Id, Pcm};
 
 /// Version of this protocol, in `hello` and `welcome`.
-pub const PROTOCOL_VERSION: u32 = 1;
-/// Longest id in characters; ids are UUIDs in practice.
-pub const MAX_ID_CHARS: usize = 64;
-
-/// Name of a leg, room, play, recording, prompt or request, chosen by the server: 1 to 64 characters.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Id(Arc<str>);
-
-impl Id {
-    /// `None` if `name` is empty or longer than [`MAX_ID_CHARS`].
-    pub fn new(name: &str) -> Option<Id> {
-        let chars = name.chars().take(MAX_ID_CHARS + 1).count();
-        (1..=MAX_ID_CHARS).contains(&chars).then(|| Id(name.into()))
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Id {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Display for Id {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Borrow<str> for Id {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Serialize for Id {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Id {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Id, D::Error> {
-        let name = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        Id::new(&name).ok_or_else(|| de::Error::custom("an id has 1 to 64 characters"))
-    }
-}
-
-/// Mono samples, on the wire as bytes: little-endian 16 bit.
-#[derive(Clone, PartialEq)]
-pub struct Pcm(pub Vec<i16>);
-
-impl fmt::Debug for Pcm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Pcm({} samples)", self.0.len())
-    }
-}
-
-impl Serialize for Pcm {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let bytes: Vec<u8> = self
-            .0
-            .iter()
-            .flat_map(|sample| sample.to_le_bytes())
-            .collect();
-        serializer.serialize_bytes(&bytes)
-    }
-}
-
-impl<'de> Deserialize<'de> for Pcm {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Pcm, D::Error> {
-        struct Bytes;
-
-        impl<'de> Visitor<'de> for Bytes {
-            type Value = Pcm;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("bytes: 16 bit little-endian samples")
-            }
-
-            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Pcm, E> {
-                if bytes.len() % 2 == 1 {
-                    return Err(E::custom("an odd number of bytes is no 16 bit audio"));
-                }
-                let samples = bytes
-                    .chunks_exact(2)
-                    .map(|pair| i16::from_le_bytes([pair[0], pair[1]]));
-                Ok(Pcm(samples.collect()))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Pcm, A::Error> {
-                let mut bytes = Vec::new();
-                while let Some(byte) = items.next_element::<u8>()? {
-                    bytes.push(byte);
-                }
-                self.visit_bytes(&bytes)
-            }
-        }
-
-        deserializer.deserialize_bytes(Bytes)
-    }
-}
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// What `apply_sdp` carries (RFC 3264).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,12 +24,100 @@ pub enum SdpKind {
     Answer,
 }
 
+/// How a leg's packets travel: as a phone's (RTP, SRTP by SDES, DTLS-SRTP), or as a browser's (ICE and DTLS-SRTP).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    #[default]
+    Rtp,
+    Webrtc,
+}
+
+/// What is done about a phone that offers SRTP, and about one that does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encryption {
+    Never,
+    #[default]
+    Optional,
+    Required,
+}
+
 /// A sine for `play`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ToneSpec {
     pub frequency_hz: f64,
     pub duration_ms: u32,
     pub level_dbfs: f64,
+}
+
+/// What a leg and its peer have agreed on by handshakes: lines as in SDP, for an engine that goes on after this one and for
+/// nobody else's eyes. `Debug` doesn't show them.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LegKeys(pub String);
+
+impl fmt::Debug for LegKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LegKeys(..)")
+    }
+}
+
+/// What is done to what a leg says before it is mixed, and to what it hears. A server that knows fewer of them leaves the
+/// others as they begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Switches {
+    pub noise_suppression: bool,
+    pub normaliser: bool,
+    /// Noise is told from voices: it is not mixed, and who talks is told.
+    pub voice_activity: bool,
+    /// Of what it hears: without it, what is above full scale is cut.
+    pub limiter: bool,
+}
+
+impl Default for Switches {
+    fn default() -> Switches {
+        Switches {
+            noise_suppression: false,
+            normaliser: false,
+            voice_activity: true,
+            limiter: true,
+        }
+    }
+}
+
+/// On what terms a leg is opened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LegTerms {
+    pub transport: Transport,
+    pub srtp: Encryption,
+    /// Encoding names, in order of preference; unknown ones count for nothing.
+    pub codecs: Vec<String>,
+    #[serde(flatten)]
+    pub switches: Switches,
+    /// What an engine before this one said last of the call: our offer goes on from there.
+    pub like: Option<String>,
+    /// What that engine told last in `leg_keyed`: the peer is sent to and understood with these keys, unless it makes new ones.
+    pub keys: Option<LegKeys>,
+}
+
+impl Default for LegTerms {
+    fn default() -> LegTerms {
+        LegTerms {
+            transport: Transport::default(),
+            srtp: Encryption::default(),
+            codecs: Codec::ALL.map(|codec| codec.name().to_owned()).into(),
+            switches: Switches::default(),
+            like: None,
+            keys: None,
+        }
+    }
+}
+
+const fn narrow() -> u32 {
+    Rate::Narrow.hz()
 }
 
 /// From the server to the engine. An array of them is applied whole, between two ticks.
@@ -154,6 +140,8 @@ pub enum Command {
         sdp: Option<String>,
         #[serde(default)]
         room_hint: Option<Id>,
+        #[serde(flatten)]
+        terms: LegTerms,
     },
     ApplySdp {
         leg: Id,
@@ -187,8 +175,20 @@ pub enum Command {
         speaker: Option<Id>,
         gain: f64,
     },
+    /// Whether nobody in its room hears what the leg says.
+    SetMuted {
+        leg: Id,
+        muted: bool,
+    },
+    SetProcessing {
+        leg: Id,
+        #[serde(flatten)]
+        switches: Switches,
+    },
+    /// `rate` is 8,000, 16,000 or 48,000.
     LoadPrompt {
         prompt: Id,
+        #[serde(default = "narrow")]
         rate: u32,
         pcm: Pcm,
     },
@@ -212,7 +212,7 @@ pub enum Command {
         duration_ms: u32,
         pause_ms: u32,
     },
-    /// Exactly one of `room` and `leg`; limits of 0 mean none.
+    /// Exactly one of `room` and `leg`; `rate` is 8,000, 16,000 or 48,000; limits of 0 mean none.
     StartRecording {
         recording: Id,
         #[serde(default)]
@@ -220,6 +220,8 @@ pub enum Command {
         #[serde(default)]
         leg: Option<Id>,
         path: String,
+        #[serde(default = "narrow")]
+        rate: u32,
         #[serde(default)]
         max_duration_ms: u64,
         #[serde(default)]
@@ -250,6 +252,8 @@ impl Command {
             Command::Join { leg, .. } => ("join", text(leg)),
             Command::Leave { leg } => ("leave", text(leg)),
             Command::SetGain { room, .. } => ("set_gain", text(room)),
+            Command::SetMuted { leg, .. } => ("set_muted", text(leg)),
+            Command::SetProcessing { leg, .. } => ("set_processing", text(leg)),
             Command::LoadPrompt { prompt, .. } => ("load_prompt", text(prompt)),
             Command::Play { play, .. } => ("play", text(play)),
             Command::StopPlay { play, .. } => ("stop_play", text(play)),
@@ -280,6 +284,12 @@ pub enum LegRefusal {
     UnknownLeg,
     WrongState,
     TooManyLegs,
+    /// The phone offers none, and may not do without.
+    EncryptionRequired,
+    /// The phone wants it, and we are told not to.
+    EncryptionRefused,
+    /// No port for browsers is configured.
+    WebrtcOff,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -333,6 +343,15 @@ pub enum Event {
         leg: Id,
         room: Id,
     },
+    /// The keys are agreed with the peer (and ICE is through); again after each restart of ICE.
+    LegConnected {
+        leg: Id,
+    },
+    /// A handshake has given keys. The server keeps them, in memory only, for an engine after this one.
+    LegKeyed {
+        leg: Id,
+        keys: LegKeys,
+    },
     Digit {
         leg: Id,
         digit: String,
@@ -378,6 +397,18 @@ pub enum Event {
     },
 }
 
+/// How a leg's packets travel, as it was agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransportKind {
+    Rtp,
+    /// SRTP with keys out of SDP.
+    Srtp,
+    /// SRTP with keys out of DTLS, without ICE.
+    Dtls,
+    Webrtc,
+}
+
 /// Counters and gauges of one leg since it was opened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LegStats {
@@ -394,7 +425,7 @@ pub struct LegStats {
     pub concealed_ms: u64,
     pub jitter_ms: f64,
     pub round_trip_ms: Option<f64>,
-    /// What the jitter buffer holds.
+    /// How long its packets wait in the jitter buffer, beyond the wait for the tick; smoothed.
     pub buffer_ms: f64,
     /// From a packet's arrival to the tick that mixes it, smoothed.
     pub tick_wait_ms: f64,
@@ -407,6 +438,32 @@ pub struct LegStats {
     pub malformed: u64,
     pub level_dbfs: f64,
     pub talking: bool,
+    /// Encoding name; `None` before one is agreed on.
+    pub codec: Option<String>,
+    pub sample_rate_hz: Option<u32>,
+    pub transport: Option<TransportKind>,
+    /// Sound that was played slower or faster than it was said.
+    pub stretched_ms: u64,
+    /// Lost sound that came back by forward error correction.
+    pub fec_ms: u64,
+    /// Ticks without sound of it while it was saying something.
+    pub starved: u64,
+    /// The delay that the jitter buffer wants to have.
+    pub target_ms: f64,
+    /// What decoding a frame of it takes, smoothed; `None` while nothing is decoded.
+    pub decode_us: Option<f64>,
+    /// What encoding a frame for it takes, smoothed; `None` while what it hears is encoded for others as well.
+    pub encode_us: Option<f64>,
+    /// What was lost of what the peer has sent in the last seconds; `None` before anything has come.
+    pub loss_percent: Option<f64>,
+    /// What the peer lost of ours in the last seconds, by its own report.
+    pub loss_out_percent: Option<f64>,
+    pub noise_suppression: bool,
+    pub normaliser: bool,
+    pub voice_activity: bool,
+    pub limiter: bool,
+    /// What the normaliser adds now.
+    pub gain_db: Option<f64>,
 }
 
 /// Gauges of the whole engine.
@@ -422,6 +479,22 @@ pub struct EngineStats {
     pub tick_us_p99: f64,
     pub prompts_bytes: u64,
     pub threads: u64,
+    /// Frames of voices that were decoded.
+    pub decodes: u64,
+    /// Frames that were encoded; each may have been sent to many.
+    pub encodes: u64,
+    /// Frames that were sent without being encoded once more.
+    pub shared_encodes: u64,
+    /// Ticks of legs without sound of them while they were saying something; of the legs that there are.
+    pub starved: u64,
+    /// Datagrams on the ports for browsers that were for no leg.
+    pub webrtc_strangers: u64,
+    /// Datagrams of browsers that a slow connection or a busy thread had no room for.
+    pub webrtc_lost: u64,
+    /// TCP connections of browsers that are open.
+    pub webrtc_connections: u64,
+    /// Packets for listeners of large rooms that there was no time to send, and RTCP reports whose port is taken.
+    pub unsent: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -432,6 +505,11 @@ pub struct LegSnapshot {
     /// An offer and its answer are complete.
     pub negotiated: bool,
     pub plays: Vec<Id>,
+    #[serde(default)]
+    pub muted: bool,
+    /// As in `leg_keyed`.
+    #[serde(default)]
+    pub keys: Option<LegKeys>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -3,17 +3,19 @@
 //! A recording begins with the first sound and is continuous from then on: silence is written too. It ends
 //! by itself at its longest duration or after enough silence.
 
+use plenary_codec::{FRAME_MS, Frame, Rate};
+
+use crate::coder::Converter;
 use crate::messages::{Event, Id, RecordingEnd};
-use crate::mixer::{FRAME, FRAME_MS, Frame};
+use crate::mixer;
 use crate::output::Output;
 
-/// Samples handed out together: 100 ms, so that little is lost when the process is killed.
-pub const BLOCK: usize = 5 * FRAME;
+/// Frames handed out together: 100 ms, so that little is lost when the process is killed.
+pub const BLOCK_FRAMES: usize = 5;
 /// Recordings of one room or leg at a time.
 pub const MAX_RECORDERS: usize = 4;
 /// Root mean square below which a frame counts as silence: about -50 dBFS.
 const SILENCE_RMS: i64 = 100;
-const SAMPLES_PER_MS: u64 = FRAME as u64 / FRAME_MS;
 
 /// What became of a recording.
 #[derive(Debug, PartialEq)]
@@ -35,10 +37,23 @@ pub struct RecordingLimits {
 #[derive(Debug)]
 pub struct Recorder {
     recording: Id,
+    /// Of what is handed out.
+    rate: Rate,
     limits: RecordingLimits,
+    conversion: Option<Box<Conversion>>,
+    /// The last sample that was taken in.
+    last: i16,
     block: Vec<i16>,
     samples: u64,
     silent_ms: u64,
+}
+
+/// What is recorded, on its way to the recording's rate.
+#[derive(Debug)]
+struct Conversion {
+    from: Rate,
+    converter: Converter,
+    frame: Frame,
 }
 
 /// What the frame just written meant for a recording.
@@ -51,41 +66,75 @@ pub struct Progress {
 }
 
 impl Recorder {
-    pub fn new(recording: Id, limits: RecordingLimits) -> Recorder {
+    pub fn new(recording: Id, rate: Rate, limits: RecordingLimits) -> Recorder {
         Recorder {
             recording,
+            rate,
             limits,
-            block: Vec::with_capacity(BLOCK),
+            conversion: None,
+            last: 0,
+            block: Vec::with_capacity(BLOCK_FRAMES * rate.frame()),
             samples: 0,
             silent_ms: 0,
         }
     }
 
-    /// Takes the next 20 ms; full blocks go to `recorded`.
+    /// Takes the next 20 ms, at any rate; full blocks go to `recorded`.
     pub fn write(&mut self, frame: &Frame, recorded: &mut Vec<Recorded>) -> Progress {
         let silent = is_silent(frame);
         if self.samples == 0 && silent {
             return Progress::default();
         }
         let begun = self.samples == 0;
+        let per_ms = self.rate.per_ms() as u64;
         let room = match self.limits.max_duration_ms {
             0 => u64::MAX,
-            limit => limit.saturating_mul(SAMPLES_PER_MS) - self.samples,
+            limit => limit.saturating_mul(per_ms) - self.samples,
         };
-        let take = room.min(FRAME as u64) as usize;
-        self.block.extend_from_slice(&frame[..take]);
+        let whole = self.rate.frame() as u64;
+        let take = room.min(whole) as usize;
+        self.take_in(frame, take);
         self.samples += take as u64;
         self.silent_ms = if silent { self.silent_ms + FRAME_MS } else { 0 };
-        if self.block.len() >= BLOCK {
+        if self.block.len() >= BLOCK_FRAMES * self.rate.frame() {
             self.flush(recorded);
         }
         let limit = self.limits.end_of_silence_ms;
-        let ended = if room <= FRAME as u64 {
+        let ended = if room <= whole {
             Some(RecordingEnd::Duration)
         } else {
             (limit > 0 && self.silent_ms >= limit).then_some(RecordingEnd::Silence)
         };
         Progress { begun, ended }
+    }
+
+    /// Adds the first samples of a frame, at the recording's rate, to the block.
+    fn take_in(&mut self, frame: &Frame, samples: usize) {
+        let from = self.conversion.as_ref().map_or(self.rate, |it| it.from);
+        let changed = from != frame.rate();
+        if changed {
+            // The filter begins anew: what it held back dies away.
+            self.conversion = (frame.rate() != self.rate).then(|| {
+                Box::new(Conversion {
+                    from: frame.rate(),
+                    converter: Converter::new(frame.rate(), self.rate),
+                    frame: Frame::silence(self.rate),
+                })
+            });
+        }
+        let start = self.block.len();
+        match &mut self.conversion {
+            None => self.block.extend_from_slice(frame),
+            Some(conversion) => {
+                conversion.converter.convert(frame, &mut conversion.frame);
+                self.block.extend_from_slice(&conversion.frame);
+            }
+        }
+        if changed && self.samples > 0 {
+            mixer::add_tail(&mut self.block[start..], self.last);
+        }
+        self.last = self.block.last().copied().unwrap_or(0);
+        self.block.truncate(start + samples);
     }
 
     /// Hands out what is left and says that it was the last.
@@ -101,7 +150,10 @@ impl Recorder {
         if self.block.is_empty() {
             return;
         }
-        let pcm = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK));
+        let pcm = std::mem::replace(
+            &mut self.block,
+            Vec::with_capacity(BLOCK_FRAMES * self.rate.frame()),
+        );
         recorded.push(Recorded::Block {
             recording: self.recording.clone(),
             pcm,
@@ -178,27 +230,30 @@ impl Recorders {
     }
 }
 
-fn is_silent(frame: &Frame) -> bool {
+fn is_silent(frame: &[i16]) -> bool {
     let energy: i64 = frame
         .iter()
         .map(|sample| i64::from(*sample) * i64::from(*sample))
         .sum();
-    energy < SILENCE_RMS * SILENCE_RMS * FRAME as i64
+    energy < SILENCE_RMS * SILENCE_RMS * frame.len() as i64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mixer::SILENCE;
 
-    const SOUND: Frame = [1000; FRAME];
+    const SILENCE: i16 = 0;
+    const SOUND: i16 = 1000;
+    const FRAME: usize = Rate::Narrow.frame();
 
-    fn run(limits: RecordingLimits, frames: &[Frame]) -> (Vec<Progress>, usize) {
-        let mut recorder = Recorder::new(Id::new("r").expect("an id"), limits);
+    fn run(limits: RecordingLimits, frames: &[i16]) -> (Vec<Progress>, usize) {
+        let mut recorder = Recorder::new(Id::new("r").expect("an id"), Rate::Narrow, limits);
         let mut recorded = Vec::new();
         let mut all = Vec::new();
-        for frame in frames {
-            let progress = recorder.write(frame, &mut recorded);
+        for level in frames {
+            let mut frame = Frame::default();
+            frame.fill(*level);
+            let progress = recorder.write(&frame, &mut recorded);
             all.push(progress);
             if progress.ended.is_some() {
                 break;
@@ -255,5 +310,32 @@ mod tests {
             Some(RecordingEnd::Silence)
         );
         assert_eq!(samples, 7 * FRAME);
+    }
+
+    #[test]
+    fn whatever_rate_it_is_fed_with_a_recording_has_its_own_and_does_not_step() {
+        for rate in Rate::ALL {
+            let limits = RecordingLimits::default();
+            let mut recorder = Recorder::new(Id::new("r").expect("an id"), rate, limits);
+            let mut recorded = Vec::new();
+            for n in 0..9 {
+                let mut frame = Frame::silence(Rate::ALL[n / 3]);
+                frame.fill(SOUND);
+                if n % 3 == 0 {
+                    mixer::fade_in(&mut frame);
+                }
+                recorder.write(&frame, &mut recorded);
+            }
+            recorder.finish(RecordingEnd::Stopped, &mut recorded);
+            let mut pcm = Vec::new();
+            for part in recorded {
+                if let Recorded::Block { pcm: block, .. } = part {
+                    pcm.extend(block);
+                }
+            }
+            assert_eq!(pcm.len(), 9 * rate.frame());
+            let steps = pcm.windows(2).map(|pair| (pair[0] - pair[1]).abs());
+            assert!(steps.max() < Some(80), "{rate:?}");
+        }
     }
 }

@@ -23,7 +23,7 @@ fn sent(digits: &str, duration: Duration, pause: Duration) -> Vec<Option<EventPa
     sender.queue(digits, duration, pause).expect("digits");
     let mut out = Vec::new();
     while !sender.is_idle() {
-        out.push(sender.tick(RtpTime(out.len() as u32 * 160)));
+        out.push(sender.tick(RtpTime(out.len() as u32 * 160), 8_000));
     }
     out
 }
@@ -36,7 +36,7 @@ fn digits_in(packets: &[Option<EventPacket>], heard: impl Fn(usize) -> bool) -> 
         if let Some(Some(packet)) = packets.get(n)
             && heard(n)
         {
-            receiver.receive(packet.timestamp, &packet.payload, now);
+            receiver.receive(packet.timestamp, 8_000, &packet.payload, now);
         }
         digits.extend(std::iter::from_fn(|| receiver.poll(now)));
     }
@@ -110,9 +110,9 @@ fn a_digit_whose_ends_are_all_lost_ends_by_itself_once() {
 #[test]
 fn a_new_digit_ends_the_last_and_old_packets_are_ignored() {
     let mut receiver = DigitReceiver::new();
-    receiver.receive(RtpTime(u32::MAX), &packet(1, false, 160), ms(0));
-    receiver.receive(RtpTime(2_000), &packet(2, true, 320), ms(20));
-    receiver.receive(RtpTime(u32::MAX), &packet(1, true, 800), ms(40));
+    receiver.receive(RtpTime(u32::MAX), 8_000, &packet(1, false, 160), ms(0));
+    receiver.receive(RtpTime(2_000), 8_000, &packet(2, true, 320), ms(20));
+    receiver.receive(RtpTime(u32::MAX), 8_000, &packet(1, true, 800), ms(40));
     let digits: Vec<_> = std::iter::from_fn(|| receiver.poll(ms(40)))
         .map(|digit| digit.digit)
         .collect();
@@ -128,7 +128,7 @@ fn events_that_are_no_digits_are_ignored() {
         &[],
         &[1, 0x80, 0],
     ] {
-        receiver.receive(RtpTime(0), payload, ms(0));
+        receiver.receive(RtpTime(0), 8_000, payload, ms(0));
     }
     assert_eq!(receiver.poll(ms(1_000)), None);
 }
@@ -167,7 +167,7 @@ fn the_queue_goes_round() {
     for _ in 0..5 {
         sender.queue(&"9".repeat(60), ms(40), ms(0)).expect("room");
         while !sender.is_idle() {
-            sender.tick(RtpTime(0));
+            sender.tick(RtpTime(0), 8_000);
         }
     }
 }
@@ -177,8 +177,21 @@ proptest! {
     fn no_packets_panic(packets in prop::collection::vec((any::<u32>(), prop::collection::vec(any::<u8>(), 0..8)), 0..100)) {
         let mut receiver = DigitReceiver::new();
         for (n, (timestamp, payload)) in packets.iter().enumerate() {
-            receiver.receive(RtpTime(*timestamp), payload, ms(n as u64));
+            receiver.receive(RtpTime(*timestamp), 8_000, payload, ms(n as u64));
             let _ = receiver.poll(ms(n as u64));
         }
     }
+}
+
+/// RFC 4733, section 2.1: events have the clock of the audio beside them.
+#[test]
+fn a_digit_lasts_as_long_at_the_clock_of_opus() {
+    let (mut sender, mut receiver) = (DigitSender::new(), DigitReceiver::new());
+    let (duration, pause) = (Duration::from_millis(200), Duration::ZERO);
+    sender.queue("7", duration, pause).expect("a digit");
+    while let Some(packet) = sender.tick(RtpTime(960), 48_000) {
+        receiver.receive(packet.timestamp, 48_000, &packet.payload, Duration::ZERO);
+    }
+    let digit = receiver.poll(Duration::ZERO).expect("a digit");
+    assert_eq!((digit.digit, digit.duration), ('7', duration));
 }

@@ -5,14 +5,15 @@ mod simulation;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use plenary_media::engine::{RecordingOf, tone};
+use plenary_codec::{Codec, OpusSettings, Rate};
+use plenary_media::engine::{Entrance, RecordingOf, tone};
 use plenary_media::messages::{
-    Command, Direction, Event, PlayEnd, RecordingEnd, SdpKind, ToneSpec,
+    Command, Direction, Event, LegTerms, PlayEnd, RecordingEnd, SdpKind, ToneSpec,
 };
 use plenary_media::player::Sound;
 use plenary_media::recorder::{Recorded, RecordingLimits};
 use proptest::prelude::*;
-use simulation::{AMPLITUDE, Simulation, id, level, sdp, steepest};
+use simulation::{AMPLITUDE, Simulation, entropy, id, level, sdp, steepest};
 
 /// Hz, none a multiple of another.
 const ANN: f64 = 440.0;
@@ -64,7 +65,8 @@ fn listeners_of_both_laws_share_a_mix() {
         kind: SdpKind::Offer,
         sdp: alaw,
     });
-    room.phones.get_mut("eve").expect("a phone").codec = plenary_media::codec::Codec::Pcma;
+    let eve = room.phones.get_mut("eve").expect("a phone");
+    eve.set_codec(Codec::Pcma, OpusSettings::default());
     room.run_ms(300);
     room.heard("eve");
     let bob = room.listen("bob", 500);
@@ -166,8 +168,15 @@ fn a_prompt_replaces_the_room_while_it_lasts_and_the_room_goes_on() {
 fn a_stopped_play_gives_the_room_back() {
     let mut room = Simulation::room(&TRIO);
     let hum: Vec<i16> = vec![3_000; 8_000];
-    room.engine
-        .play(&id("ann"), &id("music"), Sound::Prompt(hum.into()), true);
+    room.engine.play(
+        &id("ann"),
+        &id("music"),
+        Sound::Prompt {
+            pcm: hum.into(),
+            rate: Rate::Narrow,
+        },
+        true,
+    );
     room.run_ms(3_000);
     room.command(Command::StopPlay {
         leg: id("ann"),
@@ -239,8 +248,12 @@ fn a_recording_of_a_room_holds_everyone_and_begins_with_the_first_sound() {
     let mut room = Simulation::room(&[("ann", 0.0), ("bob", 0.0), ("eve", EVE)]);
     room.phones.get_mut("eve").expect("a phone").silent = true;
     let limits = RecordingLimits::default();
-    room.engine
-        .start_recording(&id("rec"), &RecordingOf::Room(id("room")), limits);
+    room.engine.start_recording(
+        &id("rec"),
+        &RecordingOf::Room(id("room")),
+        Rate::Narrow,
+        limits,
+    );
     room.run_ms(500);
     assert!(room.recording().is_empty());
     room.phones.get_mut("eve").expect("a phone").silent = false;
@@ -268,8 +281,12 @@ fn who_is_muted_for_everyone_is_not_recorded() {
     room.gain("bob", Some("ann"), 0.0);
     room.gain("eve", Some("ann"), 0.0);
     let limits = RecordingLimits::default();
-    room.engine
-        .start_recording(&id("rec"), &RecordingOf::Room(id("room")), limits);
+    room.engine.start_recording(
+        &id("rec"),
+        &RecordingOf::Room(id("room")),
+        Rate::Narrow,
+        limits,
+    );
     room.run_ms(1_000);
     let pcm = room.recording();
     assert!(level(&pcm[800..], ANN) < SILENT && is_full(level(&pcm[800..], BOB)));
@@ -279,8 +296,12 @@ fn who_is_muted_for_everyone_is_not_recorded() {
 fn a_recording_of_a_leg_holds_both_directions_and_ends_with_the_leg() {
     let mut room = Simulation::room(&TRIO);
     let limits = RecordingLimits::default();
-    room.engine
-        .start_recording(&id("rec"), &RecordingOf::Leg(id("ann")), limits);
+    room.engine.start_recording(
+        &id("rec"),
+        &RecordingOf::Leg(id("ann")),
+        Rate::Narrow,
+        limits,
+    );
     room.run_ms(1_000);
     room.command(Command::CloseLeg { leg: id("ann") });
     let pcm = room.recording();
@@ -335,7 +356,10 @@ fn a_leg_on_hold_hears_nothing_is_not_heard_and_its_plays_end_in_time() {
     room.engine.play(
         &id("ann"),
         &id("prompt"),
-        Sound::Prompt(vec![9; 1_600].into()),
+        Sound::Prompt {
+            pcm: vec![9; 1_600].into(),
+            rate: Rate::Narrow,
+        },
         false,
     );
     room.run_ms(100);
@@ -423,8 +447,12 @@ fn reports_are_sent_while_a_leg_lives_and_a_bye_when_it_closes() {
 fn closing_a_room_puts_its_legs_out_and_ends_its_recording() {
     let mut room = Simulation::room(&TRIO);
     let limits = RecordingLimits::default();
-    room.engine
-        .start_recording(&id("rec"), &RecordingOf::Room(id("room")), limits);
+    room.engine.start_recording(
+        &id("rec"),
+        &RecordingOf::Room(id("room")),
+        Rate::Narrow,
+        limits,
+    );
     room.run_ms(300);
     room.command(Command::CloseRoom { room: id("room") });
     room.run_ms(100);
@@ -460,17 +488,20 @@ fn a_leg_goes_on_where_it_was_in_another_engine() {
 #[test]
 fn refused_offers_leave_nothing_behind() {
     let mut room = Simulation::room(&[]);
-    let entropy = plenary_media::leg::Entropy {
-        ssrc: 1,
-        seq: 1,
-        timestamp: 1,
-        session_id: 1,
-    };
+    let entropy = entropy(1);
+    let terms = LegTerms::default();
     let address = SocketAddr::from(([198, 51, 100, 1], 4_000));
     for offer in ["", "nonsense", &sdp(address, "sendrecv", "18")] {
         assert!(
             room.engine
-                .open_leg(&id("x"), Some(offer), 10_000, entropy, room.now)
+                .open_leg(
+                    &id("x"),
+                    Some(offer),
+                    &terms,
+                    Entrance::Port(10_000),
+                    entropy,
+                    room.now
+                )
                 .is_none()
         );
     }
@@ -487,15 +518,18 @@ fn refused_offers_leave_nothing_behind() {
 #[test]
 fn an_offer_of_ours_is_answered_later() {
     let mut room = Simulation::room(&[]);
-    let entropy = plenary_media::leg::Entropy {
-        ssrc: 1,
-        seq: 1,
-        timestamp: 1,
-        session_id: 1,
-    };
+    let entropy = entropy(1);
+    let terms = LegTerms::default();
     let address = SocketAddr::from(([198, 51, 100, 1], 4_000));
     room.engine
-        .open_leg(&id("out"), None, 10_000, entropy, room.now)
+        .open_leg(
+            &id("out"),
+            None,
+            &terms,
+            Entrance::Port(10_000),
+            entropy,
+            room.now,
+        )
         .expect("an offer");
     room.run_ms(50);
     assert!(

@@ -1,17 +1,33 @@
 //! Offers and answers as RFC 3264 and RFC 8866 say.
 
-use plenary_media::codec::Codec;
+use plenary_codec::Codec;
 use plenary_media::rtp::Pt;
-use plenary_media::sdp::{Direction, LocalMedia, Negotiated, Refusal, SdpSession};
+use plenary_media::sdp::{
+    Direction, LocalMedia, Negotiated, OpusWishes, Refusal, SdpSession, Security, SrtpPolicy, Terms,
+};
 use proptest::prelude::*;
 
-fn session() -> SdpSession {
+const G711: [Codec; 2] = [Codec::Pcmu, Codec::Pcma];
+
+fn session_of(codecs: &[Codec], srtp: SrtpPolicy) -> SdpSession {
     let address = "203.0.113.5".parse().expect("an address");
-    SdpSession::new(LocalMedia {
+    let local = LocalMedia {
         address,
         rtp_port: 20_000,
         session_id: 77,
-    })
+    };
+    let terms = Terms {
+        codecs: codecs.to_vec(),
+        srtp,
+        secret: [7; 32],
+        fingerprint: None,
+    };
+    SdpSession::new(local, terms)
+}
+
+/// One of G.711 in clear.
+fn session() -> SdpSession {
+    session_of(&G711, SrtpPolicy::Never)
 }
 
 /// An offer with these lines after its session part.
@@ -32,18 +48,22 @@ fn negotiated(lines: &str) -> Negotiated {
 }
 
 #[test]
-fn a_phone_s_offer_is_answered_with_its_first_codec_of_ours() {
+fn a_phone_s_offer_is_answered_with_one_codec_and_its_events() {
     let (negotiated, sdp) = answer(PHONE).expect("an offer that we can do");
     let expected = Negotiated {
         codec: Codec::Pcma,
         pt: Pt(8),
+        opus: OpusWishes::default(),
         dtmf_pt: Some(Pt(101)),
+        dtmf_clock_hz: 8_000,
         dtmf_receive_pt: Some(Pt(101)),
+        cn_pt: None,
         remote_rtp: "192.0.2.1:4000".parse().expect("an address"),
         remote_rtcp: "192.0.2.1:4001".parse().expect("an address"),
         rtcp_mux: false,
         direction: Direction::SendRecv,
         ptime_ms: 30,
+        security: Security::None,
     };
     assert_eq!(negotiated, expected);
     let expected = "v=0\r\no=- 77 1 IN IP4 203.0.113.5\r\ns=-\r\nc=IN IP4 203.0.113.5\r\nt=0 0\r\n\
@@ -203,10 +223,9 @@ fn what_we_cannot_do_is_refused_with_its_reason() {
         ("m=video 4000 RTP/AVP 96\n", "no_common_codec"),
         ("m=audio 4000 RTP/AVP 9 18\n", "no_common_codec"),
         ("m=audio 0 RTP/AVP 0\n", "no_common_codec"),
-        ("m=audio 4000 RTP/SAVP 0\n", "no_common_codec"),
-        ("m=audio 4000 RTP/SAVPF 0\n", "no_common_codec"),
-        ("m=audio 4000 RTP/AVPF 0\n", "no_common_codec"),
-        ("m=audio 4000 UDP/TLS/RTP/SAVPF 0\n", "no_common_codec"),
+        ("m=audio 4000 RTP/SAVP 0\n", "encryption_refused"),
+        ("m=audio 4000 UDP/TLS/RTP/SAVPF 0\n", "encryption_refused"),
+        ("m=audio 4000 RTP/AVP/x 0\n", "no_common_codec"),
         ("m=audio 70000 RTP/AVP 0\n", "malformed_sdp"),
         ("m=audio x RTP/AVP 0\n", "malformed_sdp"),
         ("m=audio 4000 RTP/AVP\n", "malformed_sdp"),

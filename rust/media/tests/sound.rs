@@ -1,33 +1,27 @@
-//! Levels, talking, tones and WAV headers.
+//! Tones and WAV headers.
 
 use std::time::Duration;
 
-use plenary_media::level::{SILENCE_DBFS, TalkDetector, peak_dbfs, rms_dbfs};
+use plenary_codec::Rate;
 use plenary_media::tone::Tone;
 use plenary_media::wav;
+use plenary_voice::level::{peak_dbfs, rms_dbfs};
 
 fn tone(frequency_hz: f32, ms: u64, level_dbfs: f32) -> Vec<i16> {
+    tone_at(Rate::Narrow, frequency_hz, ms, level_dbfs)
+}
+
+fn tone_at(rate: Rate, frequency_hz: f32, ms: u64, level_dbfs: f32) -> Vec<i16> {
     let mut tone = Tone::new(frequency_hz, Duration::from_millis(ms), level_dbfs);
     let mut out = Vec::new();
     loop {
-        let mut frame = [0; 160];
-        let count = tone.fill(&mut frame);
+        let mut frame = vec![0; rate.frame()];
+        let count = tone.fill(rate, &mut frame);
         out.extend_from_slice(&frame[..count]);
         if count < frame.len() {
             return out;
         }
     }
-}
-
-#[test]
-fn levels_are_those_of_full_scale() {
-    assert!((rms_dbfs(&[i16::MIN; 160])).abs() < 0.01);
-    assert!((peak_dbfs(&[0, i16::MIN])).abs() < 0.01);
-    assert!((rms_dbfs(&[3_277; 160]) + 20.0).abs() < 0.01);
-    assert_eq!(
-        (rms_dbfs(&[0; 160]), rms_dbfs(&[]), peak_dbfs(&[])),
-        (SILENCE_DBFS, SILENCE_DBFS, SILENCE_DBFS)
-    );
 }
 
 #[test]
@@ -68,6 +62,20 @@ fn a_tone_has_one_frequency() {
 }
 
 #[test]
+fn a_tone_is_the_same_at_every_rate() {
+    let narrow = tone(440.0, 100, -10.0);
+    for rate in Rate::ALL {
+        let pcm = tone_at(rate, 440.0, 100, -10.0);
+        let every = pcm.iter().step_by(rate.frame() / 160);
+        assert_eq!(pcm.len(), 100 * rate.per_ms());
+        assert!(
+            every.zip(&narrow).all(|(a, b)| (a - b).abs() < 400),
+            "{rate:?}"
+        );
+    }
+}
+
+#[test]
 fn values_no_tone_can_have_are_bounded() {
     for (hz, level) in [
         (f32::NAN, 0.0),
@@ -79,72 +87,22 @@ fn values_no_tone_can_have_are_bounded() {
     }
 }
 
-/// Frames of these levels, and after how many of them talking began or ended.
-fn changes(levels: &[(usize, f32)]) -> Vec<(usize, bool)> {
-    let mut detector = TalkDetector::new();
-    let frames = levels
-        .iter()
-        .flat_map(|(count, level)| std::iter::repeat_n(*level, *count));
-    frames
-        .enumerate()
-        .filter_map(|(n, level)| detector.frame(level).map(|talking| (n, talking)))
-        .collect()
-}
-
 #[test]
-fn talking_starts_with_the_second_loud_frame_and_ends_400_ms_after_the_last() {
-    assert_eq!(
-        changes(&[(50, -65.0), (30, -25.0), (50, -65.0)]),
-        [(51, true), (99, false)]
-    );
-}
-
-#[test]
-fn clicks_and_pauses_between_words_change_nothing() {
-    assert_eq!(changes(&[(50, -65.0), (1, -10.0), (50, -65.0)]), []);
-    assert_eq!(
-        changes(&[(10, -65.0), (30, -25.0), (15, -65.0), (30, -25.0)]),
-        [(11, true)]
-    );
-}
-
-#[test]
-fn steady_noise_is_not_talking_for_long_and_speech_stands_out_from_it() {
-    let noise = changes(&[(500, -40.0)]);
-    assert!(
-        matches!(noise[..], [(1, true), (..300, false)]),
-        "{noise:?}"
-    );
-    assert_eq!(changes(&[(500, -40.0), (10, -22.0)])[2], (501, true));
-}
-
-#[test]
-fn who_talks_for_an_hour_still_talks() {
-    let mut detector = TalkDetector::new();
-    for quiet in [SILENCE_DBFS, -55.0] {
-        for n in 0..180_000 {
-            detector.frame(if n % 100 < 90 { -28.0 } else { quiet });
-            assert!(n < 2 || detector.is_talking(), "{quiet}: frame {n}");
-        }
-    }
-}
-
-#[test]
-fn digital_silence_is_never_talking() {
-    assert_eq!(changes(&[(1_000, SILENCE_DBFS)]), []);
-}
-
-#[test]
-fn a_header_is_that_of_a_wav_file_of_its_size() {
+fn a_header_is_that_of_a_wav_file_of_its_size_and_rate() {
     let fields = |header: [u8; wav::HEADER_LEN]| {
         let number = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|n| header[at + n]));
-        (number(4), number(24), number(40))
+        (number(4), number(24), number(28), number(40))
     };
     for bytes in [0, 2, 320, 4_000_000_000] {
-        assert_eq!(fields(wav::header(bytes)), (bytes + 36, 8_000, bytes));
+        for rate in Rate::ALL {
+            let hz = rate.hz();
+            let expected = (bytes + 36, hz, 2 * hz, bytes);
+            assert_eq!(fields(wav::header(bytes, rate)), expected);
+        }
     }
-    assert_eq!(wav::header(u32::MAX), wav::header(wav::DATA_MAX));
-    let header = wav::header(320);
+    let header = |bytes| wav::header(bytes, Rate::Narrow);
+    assert_eq!(header(u32::MAX), header(wav::DATA_MAX));
+    let header = header(320);
     assert_eq!(&header[..16], b"RIFF\x64\x01\0\0WAVEfmt ");
     // PCM, one channel; two bytes a sample of 16 bits.
     assert_eq!(header[20..24], [1, 0, 1, 0]);

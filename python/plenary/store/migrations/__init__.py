@@ -10,7 +10,7 @@ from ..errors import DatabaseTooNew
 if TYPE_CHECKING:
     from alembic.config import Config
 
-NEWEST = "0001"
+NEWEST = "0002"
 """The revision that `tables.py` describes."""
 
 

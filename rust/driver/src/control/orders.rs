@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use plenary_codec::Rate;
 use plenary_media::engine::{RecordingOf, tone};
 use plenary_media::messages::{
-    Command, Event, Id, LegRefusal, PlayEnd, RecordingEnd, SdpKind, ToneSpec,
+    Command, Event, Id, LegRefusal, LegTerms, PlayEnd, RecordingEnd, SdpKind, ToneSpec, Transport,
 };
 use plenary_media::player::Sound;
 use plenary_media::recorder::RecordingLimits;
@@ -14,7 +15,10 @@ use crate::recording::{Backlog, Task};
 use crate::server::Connection;
 use crate::wire::Batch;
 
-use super::{Control, LEGS_MAX, PROMPT_RATE, Recording};
+use super::{Control, LEGS_MAX, Recording};
+
+/// What is wrong with any other rate.
+const NO_RATE: &str = "a rate is 8000, 16000 or 48000";
 
 impl Control {
     pub(super) fn perform(&mut self, batch: Batch) {
@@ -48,9 +52,10 @@ impl Control {
                 leg,
                 sdp,
                 room_hint,
+                terms,
             } => {
                 let hint = hints.get(&leg).or(room_hint.as_ref()).cloned();
-                self.open_leg(leg, sdp, hint);
+                self.open_leg(leg, sdp, hint, terms);
             }
             Command::Join { leg, room } => {
                 if let (Some(from), Some(to)) = (self.legs.get(&leg), self.rooms.get(&room)) {
@@ -86,14 +91,12 @@ impl Control {
                     self.order_leg(leg.clone(), command);
                 }
             }
-            Command::SendDigits { ref leg, .. } => self.order_leg(leg.clone(), command),
-            Command::LoadPrompt { prompt, rate, pcm } => match rate {
-                PROMPT_RATE => self.prompts.load(prompt, pcm.0),
-                _ => self.fail(
-                    "load_prompt",
-                    prompt.as_str(),
-                    "the rate of a prompt is 8000",
-                ),
+            Command::SendDigits { ref leg, .. }
+            | Command::SetMuted { ref leg, .. }
+            | Command::SetProcessing { ref leg, .. } => self.order_leg(leg.clone(), command),
+            Command::LoadPrompt { prompt, rate, pcm } => match Rate::from_hz(rate) {
+                Some(rate) => self.prompts.load(prompt, rate, pcm.0),
+                None => self.fail("load_prompt", prompt.as_str(), NO_RATE),
             },
             Command::Play {
                 leg,
@@ -107,9 +110,13 @@ impl Control {
                 room,
                 leg,
                 path,
+                rate,
                 max_duration_ms,
                 end_of_silence_ms,
             } => {
+                let Some(rate) = Rate::from_hz(rate) else {
+                    return self.fail("start_recording", recording.as_str(), NO_RATE);
+                };
                 let of = match (room, leg) {
                     (Some(room), None) => RecordingOf::Room(room),
                     (None, Some(leg)) => RecordingOf::Leg(leg),
@@ -125,7 +132,7 @@ impl Control {
                     max_duration_ms,
                     end_of_silence_ms,
                 };
-                self.record(recording, of, path, limits);
+                self.record(recording, of, path, rate, limits);
             }
             Command::StopRecording { recording } => {
                 let found = self
@@ -142,7 +149,7 @@ impl Control {
 
     // Legs
 
-    fn open_leg(&mut self, leg: Id, offer: Option<String>, hint: Option<Id>) {
+    fn open_leg(&mut self, leg: Id, offer: Option<String>, hint: Option<Id>, terms: LegTerms) {
         if self.legs.contains_key(&leg) {
             // Said again, by a server that has not seen the answer: it gets one for the leg that there is.
             let again = match offer {
@@ -159,9 +166,16 @@ impl Control {
             let detail = format!("{LEGS_MAX} legs are open");
             return self.refuse(leg, LegRefusal::TooManyLegs, detail);
         }
-        let sockets = match self.links.ports.open() {
-            Ok(sockets) => sockets,
-            Err(detail) => return self.refuse(leg, LegRefusal::NoPorts, detail),
+        let sockets = match terms.transport {
+            Transport::Rtp => match self.links.ports.open() {
+                Ok(sockets) => Some(sockets),
+                Err(detail) => return self.refuse(leg, LegRefusal::NoPorts, detail),
+            },
+            Transport::Webrtc if self.links.takes_browsers => None,
+            Transport::Webrtc => {
+                let detail = "no port for browsers is configured".into();
+                return self.refuse(leg, LegRefusal::WebrtcOff, detail);
+            }
         };
         let known = hint.and_then(|room| self.rooms.get(&room).copied());
         let thread = known.unwrap_or_else(|| self.quietest());
@@ -169,6 +183,7 @@ impl Control {
         self.orders[thread].push(Order::Open {
             leg,
             offer,
+            terms,
             sockets,
         });
     }
@@ -219,7 +234,7 @@ impl Control {
     ) {
         let sound = match (prompt, spec) {
             (Some(prompt), None) => match self.prompts.get(&prompt) {
-                Some(pcm) => Sound::Prompt(pcm),
+                Some((pcm, rate)) => Sound::Prompt { pcm, rate },
                 None => return self.end_play(leg, play, PlayEnd::UnknownPrompt),
             },
             (None, Some(spec)) => match tone(&spec) {
@@ -245,7 +260,14 @@ impl Control {
 
     // Recordings
 
-    fn record(&mut self, recording: Id, of: RecordingOf, path: String, limits: RecordingLimits) {
+    fn record(
+        &mut self,
+        recording: Id,
+        of: RecordingOf,
+        path: String,
+        rate: Rate,
+        limits: RecordingLimits,
+    ) {
         if self.recordings.contains_key(&recording) {
             return; // said again by a server that does not know whether it was heard
         }
@@ -264,11 +286,12 @@ impl Control {
             });
             return;
         };
-        let backlog = Backlog::default();
+        let backlog = Backlog::new(rate);
         drop(self.links.writer.send(Task::Open {
             recording: recording.clone(),
             of: of.clone(),
             path: path.clone(),
+            rate,
             backlog: backlog.clone(),
         }));
         self.recordings.insert(
@@ -281,6 +304,7 @@ impl Control {
         self.orders[thread].push(Order::Record {
             recording,
             of,
+            rate,
             limits,
             backlog,
         });

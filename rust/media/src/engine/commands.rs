@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use plenary_codec::Rate;
+
 use crate::leg::{Entropy, Leg};
 use crate::legs::LegKey;
-use crate::messages::{Command, Event, Id, LegRefusal, PlayEnd, RecordingEnd, SdpKind, ToneSpec};
+use crate::messages::{
+    Command, Event, Id, LegRefusal, LegTerms, PlayEnd, RecordingEnd, SdpKind, ToneSpec,
+};
 use crate::mixer::Gain;
 use crate::player::Sound;
 use crate::recorder::{Recorded, Recorder, RecordingLimits};
@@ -12,18 +16,21 @@ use crate::room::Room;
 use crate::sdp::{LocalMedia, Refusal};
 use crate::tone::Tone;
 
-use super::{Engine, MAX_DIGIT_MS, MAX_LEGS, MAX_ROOMS, MAX_TONE_MS, Place, RecordingOf};
+use super::{Engine, Entrance, MAX_DIGIT_MS, MAX_LEGS, MAX_ROOMS, MAX_TONE_MS, Place, RecordingOf};
+
+/// Why we make no offer to a browser.
+const NO_OFFER: &str = "it is the browser that makes offers";
 
 impl Engine {
     // Commands
 
-    /// Opens a leg whose RTP port is `rtp_port` (RTCP on the one above): answers `offer`, or makes an offer.
-    /// `None` if it is refused.
+    /// Opens a leg: answers `offer`, or makes an offer, on `terms`. `None` if it is refused.
     pub fn open_leg(
         &mut self,
         leg: &Id,
         offer: Option<&str>,
-        rtp_port: u16,
+        terms: &LegTerms,
+        entrance: Entrance,
         entropy: Entropy,
         now: Duration,
     ) -> Option<LegKey> {
@@ -45,14 +52,34 @@ impl Engine {
         }
         let local = LocalMedia {
             address: self.config.public_address,
-            rtp_port,
+            rtp_port: match entrance {
+                Entrance::Port(port) => port,
+                Entrance::Gate(host) => host.address.port(),
+            },
             session_id: entropy.session_id,
         };
-        let mut fresh = Leg::new(leg.clone(), local, entropy, self.config.inactivity, now);
+        let mut fresh = Leg::new(
+            leg.clone(),
+            local,
+            terms,
+            entropy,
+            self.config.identity.clone(),
+            self.config.inactivity,
+            now,
+        );
+        if let Entrance::Gate(host) = entrance {
+            fresh.await_browser(host, terms);
+        }
         let event = match offer {
-            None => Event::LegOffered {
-                leg: leg.clone(),
-                sdp: fresh.offer(),
+            None => match fresh.offer() {
+                Some(sdp) => Event::LegOffered {
+                    leg: leg.clone(),
+                    sdp,
+                },
+                None => {
+                    self.refuse(leg, LegRefusal::WrongState, NO_OFFER.into());
+                    return None;
+                }
             },
             Some(offer) => match fresh.answer(offer, now) {
                 Ok((sdp, direction)) => Event::LegAnswered {
@@ -67,7 +94,10 @@ impl Engine {
             },
         };
         self.output.events.push(event);
-        Some(self.insert_leg(Box::new(fresh)))
+        let muxed = fresh.rtcp_mux();
+        let key = self.insert_leg(Box::new(fresh));
+        self.output.muxed.push((key, muxed));
+        Some(key)
     }
 
     /// Takes in a leg, fresh or from another engine, outside of rooms.
@@ -103,13 +133,13 @@ impl Engine {
         match command {
             Command::ApplySdp { leg, kind, sdp } => self.apply_sdp(leg, *kind, sdp, now),
             Command::OfferLeg { leg } => match self.leg(leg) {
-                Some(found) => {
-                    let sdp = found.offer();
-                    self.output.events.push(Event::LegOffered {
+                Some(found) => match found.offer() {
+                    Some(sdp) => self.output.events.push(Event::LegOffered {
                         leg: leg.clone(),
                         sdp,
-                    });
-                }
+                    }),
+                    None => self.refuse(leg, LegRefusal::WrongState, NO_OFFER.into()),
+                },
                 None => self.refuse(leg, LegRefusal::UnknownLeg, "no such leg".into()),
             },
             // What is to end and is not there has ended already.
@@ -144,6 +174,12 @@ impl Engine {
                 self.room(room)
                     .ok_or("no such room")?
                     .set_gain(listener, speaker, gain)?;
+            }
+            Command::SetMuted { leg, muted } => {
+                self.leg(leg).ok_or("no such leg")?.set_muted(*muted);
+            }
+            Command::SetProcessing { leg, switches } => {
+                self.leg(leg).ok_or("no such leg")?.set_processing(switches);
             }
             Command::StopPlay { leg, play } => {
                 if let Some(key) = self.leg_key(leg)
@@ -192,8 +228,14 @@ impl Engine {
                 direction,
             }),
         };
+        let (ufrag, muxed) = (found.ufrag().map(str::to_owned), found.rtcp_mux());
         match applied {
-            Ok(event) => self.output.events.push(event),
+            Ok(event) => {
+                let key = self.keys.get(leg).copied();
+                self.output.ufrags.extend(key.zip(ufrag));
+                self.output.muxed.extend(key.map(|key| (key, muxed)));
+                self.output.events.push(event);
+            }
             Err(refusal) => self.refuse_sdp(leg, &refusal),
         }
     }
@@ -299,8 +341,14 @@ impl Engine {
     }
 
     /// Begins to record; what can't be recorded ends at once.
-    pub fn start_recording(&mut self, recording: &Id, of: &RecordingOf, limits: RecordingLimits) {
-        let recorder = Recorder::new(recording.clone(), limits);
+    pub fn start_recording(
+        &mut self,
+        recording: &Id,
+        of: &RecordingOf,
+        rate: Rate,
+        limits: RecordingLimits,
+    ) {
+        let recorder = Recorder::new(recording.clone(), rate, limits);
         let (recorders, missing) = match of {
             RecordingOf::Room(room) => (
                 self.room(room).map(Room::recorders),
@@ -371,6 +419,8 @@ impl Engine {
         let reason = match refusal {
             Refusal::Malformed(_) => LegRefusal::MalformedSdp,
             Refusal::NoCommonCodec(_) => LegRefusal::NoCommonCodec,
+            Refusal::EncryptionRequired(_) => LegRefusal::EncryptionRequired,
+            Refusal::EncryptionRefused(_) => LegRefusal::EncryptionRefused,
             Refusal::WrongState => LegRefusal::WrongState,
         };
         self.refuse(leg, reason, refusal.to_string());

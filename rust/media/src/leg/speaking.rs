@@ -3,29 +3,50 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::codec::CodedFrame;
-use crate::jitter::Playout;
-use crate::level::{SILENCE_DBFS, rms_dbfs};
-use crate::messages::Event;
-use crate::mixer::{self, FRAME, Frame, SILENCE};
-use crate::rtp::packet::{self};
-use crate::rtp::rtcp::is_rtcp;
-use crate::rtp::source::Received;
-use crate::sdp::{self};
+use plenary_codec::{Codec, Frame, Rate, red};
 
-use super::{HANGOVER_FRAMES, Leg, SMOOTHING, Voice};
+use crate::coder::Converter;
+use crate::jitter::Playout;
+use crate::legs::LegKey;
+use crate::messages::Event;
+use crate::mixer;
+use crate::output::Output;
+use crate::rtp::Pt;
+use crate::rtp::packet::{self, Header};
+use crate::rtp::rtcp::is_rtcp;
+use crate::rtp::source::{Place, Received};
+use crate::sdp::{self, Format};
+
+use super::{Leg, SMOOTHING};
+
+/// Ticks without a packet after which digits, voice, talking and jitter buffer have ended for sure (5 s).
+const REST: u16 = 250;
+
+/// How long the seat of a page that has said goodbye is kept: a page that is loaded anew says it as well, and one on a
+/// slow network, which asks for the microphone again, takes seconds to come back.
+const RETURN: Duration = Duration::from_secs(5);
 
 impl Leg {
     // Packets in
 
     /// Takes a datagram from the RTP port.
-    pub fn receive(&mut self, datagram: &[u8], from: SocketAddr, arrival: Duration) {
+    pub fn receive(
+        &mut self,
+        key: LegKey,
+        datagram: &[u8],
+        from: SocketAddr,
+        arrival: Duration,
+        output: &mut Output,
+    ) {
         let (Some(media), Some(latch)) = (&self.media, &mut self.latch) else {
             return;
         };
+        if !self.guard.is_clear() {
+            return self.receive_guarded(key, datagram, from, arrival, output);
+        }
         if is_rtcp(datagram) {
             if media.rtcp_mux {
-                self.receive_rtcp(datagram, from, arrival);
+                self.receive_rtcp(key, datagram, from, arrival, output);
             } else {
                 self.malformed += 1;
             }
@@ -35,134 +56,263 @@ impl Leg {
             self.malformed += 1;
             return;
         };
-        if !latch.admit(from, &header, arrival) {
-            return;
-        }
-        self.last_packet = arrival;
-        self.any_packet = true;
-        self.inactive = false;
-        self.bytes_received += datagram.len() as u64;
-        let Received::Placed(place) = self.source.receive(&header, arrival) else {
-            return;
-        };
-        if header.pt == media.pt {
-            if media.direction == sdp::Direction::SendRecv {
-                self.jitter.push(arrival, place, payload, header.marker);
-                self.waiting_since = Some(arrival);
-            }
-        } else if Some(header.pt) == media.dtmf_receive_pt {
-            self.digits_in.receive(header.timestamp, payload, arrival);
+        if latch.admit(from, &header, arrival) {
+            self.note_alive(arrival);
+            self.receive_packet(&header, payload, arrival);
         }
     }
 
-    /// Takes a datagram from the RTCP port.
-    pub fn receive_rtcp(&mut self, datagram: &[u8], from: SocketAddr, arrival: Duration) {
-        let Some(latch) = &mut self.latch else { return };
-        if latch.admit_rtcp(from) && self.rtcp.receive(datagram, arrival).is_err() {
+    /// Takes a packet of the peer that was encrypted.
+    pub(super) fn receive_plain(&mut self, rtp: &[u8], arrival: Duration) {
+        match packet::parse(rtp) {
+            Ok((header, payload)) => {
+                self.note_alive(arrival);
+                self.receive_packet(&header, payload, arrival);
+            }
+            Err(_) => self.malformed += 1,
+        }
+    }
+
+    /// The peer is there.
+    pub(super) fn note_alive(&mut self, now: Duration) {
+        self.last_packet = self.last_packet.max(now);
+        self.any_packet = true;
+        self.inactive = false;
+    }
+
+    /// Takes a packet that is the peer's.
+    pub(super) fn receive_packet(&mut self, header: &Header, payload: &[u8], arrival: Duration) {
+        self.bytes_received += (packet::HEADER_LEN + payload.len()) as u64;
+        self.absent = 0;
+        let Received::Placed(place) = self.source.receive(header, arrival) else {
+            return;
+        };
+        match self.format_of(header.pt) {
+            Some(Format::Audio(codec)) => {
+                self.hear_packet(codec, place, payload, header.marker, arrival);
+            }
+            Some(Format::Red) => self.hear_redundant(place, payload, header.marker, arrival),
+            Some(Format::ComfortNoise) => self.jitter.pause(arrival, place),
+            Some(Format::Dtmf { clock_hz }) => {
+                self.digits_in
+                    .receive(header.timestamp, clock_hz, payload, arrival);
+            }
+            // Something that was never agreed on.
+            None => {}
+        }
+    }
+
+    /// What a payload type means that comes.
+    fn format_of(&self, pt: Pt) -> Option<Format> {
+        match &self.browser {
+            Some(browser) => browser.format(pt),
+            None => self.session.format(pt),
+        }
+    }
+
+    fn hear_packet(
+        &mut self,
+        codec: Codec,
+        place: Place,
+        payload: &[u8],
+        marker: bool,
+        arrival: Duration,
+    ) {
+        if self.is_heard() {
+            self.receive_codec(codec);
+            self.jitter.push(arrival, place, payload, marker);
+            self.waiting_since = Some(arrival);
+        }
+    }
+
+    /// RFC 2198: a packet that has those before it once more.
+    fn hear_redundant(&mut self, place: Place, payload: &[u8], marker: bool, arrival: Duration) {
+        let Ok(blocks) = red::parse(payload) else {
             self.malformed += 1;
+            return;
+        };
+        for block in blocks {
+            let Some(Format::Audio(codec)) = self.format_of(Pt(block.pt)) else {
+                continue;
+            };
+            match u32::from(block.timestamp_offset) {
+                0 => self.hear_packet(codec, place, block.data, marker, arrival),
+                offset if self.is_heard() => self.jitter.push_redundant(place, offset, block.data),
+                _ => {}
+            }
+        }
+    }
+
+    /// What comes is of this codec from now on: phones change it without a word as well.
+    pub(super) fn receive_codec(&mut self, codec: Codec) {
+        self.source.set_clock(codec.clock_hz());
+        self.jitter.set_codec(codec);
+    }
+
+    /// Takes a datagram from the RTCP port.
+    pub fn receive_rtcp(
+        &mut self,
+        key: LegKey,
+        datagram: &[u8],
+        from: SocketAddr,
+        arrival: Duration,
+        output: &mut Output,
+    ) {
+        if !self.guard.is_clear() {
+            return self.receive_guarded_rtcp(key, datagram, from, arrival, output);
+        }
+        if let Some(latch) = &mut self.latch
+            && latch.admit_rtcp(from)
+        {
+            self.receive_report(datagram, arrival);
+        }
+    }
+
+    /// Takes the peer's RTCP.
+    pub(super) fn receive_report(&mut self, datagram: &[u8], arrival: Duration) {
+        match self.rtcp.receive(datagram, arrival) {
+            Ok(heard) => {
+                if let Some(block) = heard.about_us {
+                    let lost = f64::from(block.fraction_lost) / 2.56;
+                    self.quality.report(lost);
+                }
+            }
+            Err(_) => self.malformed += 1,
         }
     }
 
     // The tick: what the peer says
 
-    /// Takes the next 20 ms out of the jitter buffer; whether there is a voice in it, see [`Leg::said`].
-    pub fn listen(&mut self, now: Duration, events: &mut Vec<Event>) -> bool {
+    /// Takes the next 20 ms out of the jitter buffer; whether there is a voice in it, for [`Leg::speak`].
+    pub fn listen(&mut self, now: Duration, output: &mut Output) -> bool {
+        if self.rests() {
+            self.watch_inactivity(now, &mut output.events);
+            return false;
+        }
         while let Some(digit) = self.digits_in.poll(now) {
-            events.push(Event::Digit {
+            output.events.push(Event::Digit {
                 leg: self.id.clone(),
                 digit: digit.digit.to_string(),
                 duration_ms: digit.duration.as_millis() as u32,
             });
         }
-        self.watch_inactivity(now, events);
+        self.watch_inactivity(now, &mut output.events);
         if let Some(arrival) = self.waiting_since.take() {
             let wait_ms = now.saturating_sub(arrival).as_secs_f64() * 1000.0;
             self.tick_wait_ms += (wait_ms - self.tick_wait_ms) * SMOOTHING;
         }
-        let before = self.voice;
-        self.voice = self.decode(now);
-        let heard = match (before, self.voice) {
-            (_, Voice::Heard) => {
-                if before == Voice::Absent || self.fade_in {
-                    mixer::fade_in(&mut self.said);
-                }
-                true
-            }
-            (Voice::Heard, Voice::Absent) => {
-                let last = self.said[FRAME - 1];
-                self.said = SILENCE;
-                mixer::add_tail(&mut self.said, last);
-                true
-            }
-            _ => false,
-        };
-        self.fade_in = false;
-        self.level_dbfs = if heard {
-            rms_dbfs(&self.said)
+        if self.incoming.is_due(now) {
+            let received = self.source.stats();
+            self.incoming.measure(received.received, received.lost, now);
+        }
+        let before = self.speaks;
+        self.speaks = self.hear_peer(now, output);
+        let mut audible = self.speaks;
+        if self.speaks {
+            output.counts.decodes += 1;
+            audible = self.processing.frame(&mut self.said);
         } else {
-            SILENCE_DBFS
-        };
-        if let Some(talking) = self.talk.frame(self.level_dbfs) {
-            events.push(Event::Talking {
+            self.processing.silence();
+            if before && !self.is_heard() {
+                // Put on hold in the middle of a word.
+                let last = self.said.last().copied().unwrap_or(0);
+                self.said.fill(0);
+                mixer::add_tail(&mut self.said, last);
+                self.speaks = true;
+                audible = true;
+            }
+        }
+        if let Some(talking) = self.processing.turn() {
+            output.events.push(Event::Talking {
                 leg: self.id.clone(),
                 talking,
             });
         }
-        heard
+        // Who is muted while he speaks, or of whom only noise is left, is heard for one more tick, in which he fades out.
+        let was_mixed = std::mem::take(&mut self.mixed);
+        self.mixed = audible && !self.muted;
+        self.fade_in |= self.mixed && self.hushed;
+        self.hushed = self.speaks && !self.mixed;
+        self.mixed || (self.speaks && was_mixed)
     }
 
-    /// The peer's voice in this tick, if [`Leg::listen`] found one.
-    pub fn said(&self) -> &Frame {
-        &self.said
+    /// Whether nothing has come for so long that the way in is empty and at rest: in a hall most legs only listen, and
+    /// to look at all that they have would take as long as to send to them.
+    fn rests(&mut self) -> bool {
+        self.absent = self.absent.saturating_add(1);
+        self.absent > REST
     }
 
-    fn decode(&mut self, now: Duration) -> Voice {
-        let Some(media) = self
-            .media
-            .filter(|media| media.direction == sdp::Direction::SendRecv)
-        else {
-            return Voice::Absent;
-        };
-        let mut coded: CodedFrame = [media.codec.silence(); FRAME];
-        let playout = self.jitter.pull(now, &mut coded);
-        match playout {
-            Playout::Silence if self.concealer.is_active() => {
-                self.concealer
-                    .decode(media.codec, &playout, &coded, &mut self.said);
-                Voice::Heard
+    /// Whether, until somebody has to do with the leg, its ticks have nothing to look for in the way in, and hear the room as
+    /// others do: the peer only listens. Browsers have clocks of their own.
+    pub fn is_still(&self) -> bool {
+        let receives = self.media.is_some_and(|media| media.direction.receives());
+        let watches = receives && !self.inactive;
+        self.absent > REST && !watches && self.browser.is_none() && self.hears_room()
+    }
+
+    /// Whether what the peer says may be heard: music on hold must not get into a room.
+    fn is_heard(&self) -> bool {
+        self.media
+            .is_some_and(|media| media.direction == sdp::Direction::SendRecv)
+    }
+
+    fn hear_peer(&mut self, now: Duration, output: &Output) -> bool {
+        let Leg { jitter, said, .. } = self;
+        let pull = || jitter.pull(now, said) == Playout::Voice;
+        self.media
+            .is_some_and(|media| media.direction == sdp::Direction::SendRecv)
+            && self.decoding.of(output.stopwatch, pull)
+    }
+
+    /// The peer's voice in this tick, if [`Leg::listen`] found one, at the rate of its room.
+    pub fn speak(&mut self, rate: Rate, voice: &mut Frame) {
+        let own = self.said.rate();
+        if own == rate {
+            let changed = self.inlet.take().is_some();
+            voice.set(&self.said);
+            if std::mem::take(&mut self.fade_in) || changed {
+                mixer::fade_in(voice);
             }
-            Playout::Silence => {
-                self.concealer.skip();
-                self.silent_frames = HANGOVER_FRAMES;
-                Voice::Absent
+        } else {
+            let known = self.inlet.as_ref().is_some_and(|it| it.joins(own, rate));
+            let begins = std::mem::take(&mut self.fade_in) || !known;
+            let inlet = match &mut self.inlet {
+                Some(inlet) if known => inlet,
+                other => other.insert(Box::new(Converter::new(own, rate))),
+            };
+            if begins {
+                // Before it is filtered: a filter rings at a step.
+                let mut said = self.said.clone();
+                mixer::fade_in(&mut said);
+                inlet.reset();
+                inlet.convert(&said, voice);
+            } else {
+                inlet.convert(&self.said, voice);
             }
-            Playout::Frame if media.codec.is_silence(&coded) => {
-                self.silent_frames = (self.silent_frames + 1).min(HANGOVER_FRAMES);
-                if self.silent_frames == HANGOVER_FRAMES {
-                    self.concealer.skip();
-                    return Voice::Silent;
-                }
-                self.concealer
-                    .decode(media.codec, &playout, &coded, &mut self.said);
-                Voice::Heard
-            }
-            Playout::Conceal { .. }
-                if self.voice != Voice::Heard && self.silent_frames >= HANGOVER_FRAMES =>
-            {
-                self.concealer.skip();
-                Voice::Silent
-            }
-            Playout::Frame | Playout::Conceal { .. } => {
-                self.silent_frames = 0;
-                self.concealer
-                    .decode(media.codec, &playout, &coded, &mut self.said);
-                Voice::Heard
-            }
+        }
+        if !self.mixed {
+            mixer::fade_out(voice);
         }
     }
 
+    /// Whether nobody in a room is to hear the peer.
+    pub fn set_muted(&mut self, muted: bool) {
+        self.muted = muted;
+    }
+
     fn watch_inactivity(&mut self, now: Duration, events: &mut Vec<Event>) {
-        if self.inactive || !self.media.is_some_and(|media| media.direction.receives()) {
+        // A browser that only listens is heard by its checks of the connection.
+        let heard = self
+            .browser
+            .as_ref()
+            .and_then(|browser| browser.last_heard());
+        if let Some(heard) = heard.filter(|heard| *heard > self.last_packet) {
+            self.note_alive(heard);
+        }
+        let sends =
+            self.browser.is_some() || self.media.is_some_and(|media| media.direction.receives());
+        if self.inactive || !sends {
             return;
         }
         let limit = if self.any_packet {
@@ -170,6 +320,8 @@ impl Leg {
         } else {
             self.limits.first
         };
+        let left = self.browser.as_ref().is_some_and(|it| it.has_left());
+        let limit = if left { limit.min(RETURN) } else { limit };
         let silent = now.saturating_sub(self.last_packet);
         if silent >= limit {
             self.inactive = true;
@@ -185,21 +337,13 @@ impl Leg {
         self.fade_in = true;
     }
 
-    /// The leg goes out of its room: what the room hears of it last, if it was saying something.
-    pub fn leave_room(&mut self) -> Option<Frame> {
-        if self.voice != Voice::Heard {
+    /// The leg goes out of its room: what the room, mixed at `rate`, hears of it last, if it was saying something.
+    pub fn leave_room(&mut self, rate: Rate) -> Option<Frame> {
+        if !std::mem::take(&mut self.mixed) || !self.jitter.farewell(&mut self.said) {
             return None;
         }
-        let mut farewell = SILENCE;
-        let lost = Playout::Conceal { from: 0, to: FRAME };
-        self.concealer.decode(
-            self.codec(),
-            &lost,
-            &[self.codec().silence(); FRAME],
-            &mut farewell,
-        );
-        mixer::fade_out(&mut farewell);
-        self.fade_in = true;
+        let mut farewell = Frame::silence(rate);
+        self.speak(rate, &mut farewell);
         Some(farewell)
     }
 }

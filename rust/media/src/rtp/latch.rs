@@ -12,6 +12,8 @@
 //! Signalled  accepted                             dropped, for ever
 //! ```
 //!
+//! A packet that is encrypted and authentic needs none of this: it locks on its address whatever the state.
+//!
 //! We send to the signalled address until something else is learned. Only SDP starts the learning anew, by naming
 //! another address. The 40 ms keep a burst that a stranger throws at the port from being quicker than any peer, and few
 //! addresses are learned at one time, so that the state is bounded: one that gets nowhere makes place. An attacker thus gets at most nothing in once a packet of the peer has come, and is never sent to.
@@ -158,6 +160,26 @@ impl Latch {
         };
         self.strangers += u64::from(!admitted);
         admitted
+    }
+
+    /// A packet from there has proved to be the peer's, as only he could have encrypted it.
+    pub fn prove(&mut self, source: SocketAddr) {
+        let state = if source == self.rtp {
+            State::Signalled
+        } else {
+            State::Learned(source)
+        };
+        if state != self.state {
+            self.state = state;
+            self.candidates = [None; CANDIDATES_MAX];
+            self.learned_rtcp = None;
+        }
+    }
+
+    /// The address that SDP names.
+    #[must_use]
+    pub fn signalled(&self) -> SocketAddr {
+        self.rtp
     }
 
     /// Whether an RTCP packet may enter. RTCP never decides the lock; behind a NAT its port is learned from the first

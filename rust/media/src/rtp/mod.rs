@@ -30,13 +30,19 @@ impl SeqNo {
     }
 }
 
-/// RTP timestamp as it stands in the packet, in ticks of 1/8,000 s; wraps.
+/// RTP timestamp as it stands in the packet, in ticks of the codec's clock; wraps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RtpTime(pub u32);
 
-/// Time since the engine's start in ticks of 1/8,000 s, the unit of RTP timestamps here.
+/// Time since the engine's start in ticks of 1/8,000 s.
 #[must_use]
 pub fn ticks(time: Duration) -> i64 {
-    let whole = time.as_secs() as i64 * 8_000;
-    whole + i64::from(time.subsec_nanos() / 125_000)
+    ticks_of(time, 8_000)
+}
+
+/// Time since the engine's start in ticks of a clock.
+#[must_use]
+pub fn ticks_of(time: Duration, clock_hz: u32) -> i64 {
+    let hz = i64::from(clock_hz);
+    time.as_secs() as i64 * hz + i64::from(time.subsec_nanos()) * hz / 1_000_000_000
 }

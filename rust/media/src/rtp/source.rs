@@ -1,15 +1,15 @@
 //! Where in its stream a packet belongs, and what was lost on the way (RFC 3550 section 6.4.1, appendices A.1, A.3, A.8).
 //!
 //! The first packet that the latch lets in begins the stream. Packets of another SSRC, or with a sequence number far
-//! off, are on probation: two in sequence, with none of the present stream between them, begin a new stream.
-//! So two senders who talk at once don't take the stream from each other at every packet.
+//! off, are on probation: two in sequence, with none of the present stream between them, begin a new stream; those of
+//! another SSRC only once the present one is [`GONE`]. So of two senders who talk at once the first is heard.
 //!
 //! Unlike appendix A.3, duplicates are not counted as received: they would hide losses.
 
 use core::time::Duration;
 
 use super::packet::Header;
-use super::{RtpTime, SeqNo, Ssrc, rtcp::ReportBlock, ticks};
+use super::{RtpTime, SeqNo, Ssrc, rtcp::ReportBlock, ticks_of};
 
 /// A step forward by this many numbers or more is not loss (RFC 3550 A.1).
 const MAX_DROPOUT: u16 = 3_000;
@@ -17,8 +17,14 @@ const MAX_DROPOUT: u16 = 3_000;
 /// A step back by this many numbers or more is not reordering (RFC 3550 A.1).
 const MAX_MISORDER: u16 = 100;
 
-/// A change of transit time that is a clock that was set, not jitter: 1 s.
-const CLOCK_JUMP: i64 = 8_000;
+/// A change of transit time that is a clock that was set, not jitter, in seconds.
+const CLOCK_JUMP_S: i64 = 1;
+
+/// A stream of which nothing has come for so long gives way to another SSRC: three packets of 20 ms.
+const GONE: Duration = Duration::from_millis(60);
+
+/// The clock of most codecs.
+const CLOCK_HZ: u32 = 8_000;
 
 /// What [`Source::receive`] makes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +33,7 @@ pub enum Received {
     Placed(Place),
     /// It was there before.
     Duplicate,
-    /// From another SSRC, or far from its place; counts once a second one follows in sequence.
+    /// From another SSRC, or far from its place; one that follows it in sequence may count.
     Probation,
 }
 
@@ -36,7 +42,7 @@ pub enum Received {
 pub struct Place {
     /// Sequence number, extended so that it never wraps.
     pub seq: u64,
-    /// Timestamp in ticks of 1/8,000 s, extended so that it never wraps.
+    /// Timestamp in ticks of the codec's clock, extended so that it never wraps.
     pub timestamp: i64,
     /// Neither number has anything to do with those before: first packet, new SSRC, or a sender that has restarted.
     pub new_stream: bool,
@@ -50,13 +56,14 @@ pub struct ReceptionStats {
     pub lost: u64,
     pub duplicate: u64,
     pub reordered: u64,
-    /// Interarrival jitter of RFC 3550 A.8, in ticks of 1/8,000 s.
+    /// Interarrival jitter of RFC 3550 A.8, in ticks of the codec's clock.
     pub jitter_ticks: u32,
 }
 
 /// Reception of one peer's RTP.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Source {
+    clock_hz: u32,
     stream: Option<Stream>,
     /// Who is on probation, and the number that would end it.
     probation: Option<(Ssrc, SeqNo)>,
@@ -66,7 +73,10 @@ pub struct Source {
 
 #[derive(Debug)]
 struct Stream {
+    clock_hz: u32,
     ssrc: Ssrc,
+    /// Arrival of the last packet.
+    heard: Duration,
     first_seq: u64,
     highest_seq: u64,
     /// Which of the numbers up to the highest have come: bit n is `highest_seq - n`.
@@ -80,10 +90,36 @@ struct Stream {
     reported_received: u64,
 }
 
+impl Default for Source {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Source {
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            clock_hz: CLOCK_HZ,
+            stream: None,
+            probation: None,
+            past: ReceptionStats::default(),
+        }
+    }
+
+    #[must_use]
+    pub fn clock_hz(&self) -> u32 {
+        self.clock_hz
+    }
+
+    /// Timestamps run at another clock from now on: the jitter is measured anew.
+    pub fn set_clock(&mut self, clock_hz: u32) {
+        if clock_hz != self.clock_hz {
+            self.clock_hz = clock_hz;
+            if let Some(stream) = &mut self.stream {
+                (stream.clock_hz, stream.jitter) = (clock_hz, 0);
+            }
+        }
     }
 
     /// Accounts for one admitted packet that arrived at `now`.
@@ -118,9 +154,13 @@ impl Source {
                 return Received::Placed(stream.place(header, seq, now, true));
             }
         }
-        if self.stream.is_some() && self.probation != Some((header.ssrc, header.seq)) {
-            self.probation = Some((header.ssrc, header.seq.next()));
-            return Received::Probation;
+        if let Some(stream) = &self.stream {
+            let goes_on = self.probation == Some((header.ssrc, header.seq));
+            let is_gone = now.saturating_sub(stream.heard) >= GONE;
+            if !goes_on || (stream.ssrc != header.ssrc && !is_gone) {
+                self.probation = Some((header.ssrc, header.seq.next()));
+                return Received::Probation;
+            }
         }
         Received::Placed(self.begin(header, now))
     }
@@ -171,13 +211,15 @@ impl Source {
         let seq = u64::from(header.seq.0) + 0x1_0000;
         let timestamp = i64::from(header.timestamp.0) + (1 << 32);
         let stream = self.stream.insert(Stream {
+            clock_hz: self.clock_hz,
             ssrc: header.ssrc,
+            heard: now,
             first_seq: seq,
             highest_seq: seq,
             seen: 1,
             received: 1,
             timestamp,
-            transit: ticks(now) - timestamp,
+            transit: ticks_of(now, self.clock_hz) - timestamp,
             jitter: 0,
             reported_expected: 0,
             reported_received: 0,
@@ -193,11 +235,12 @@ impl Source {
 impl Stream {
     fn place(&mut self, header: &Header, seq: u64, now: Duration, newest: bool) -> Place {
         self.received += 1;
+        self.heard = self.heard.max(now);
         let timestamp = self.timestamp + i64::from(extend(self.timestamp, header.timestamp));
-        let transit = ticks(now) - timestamp;
+        let transit = ticks_of(now, self.clock_hz) - timestamp;
         let change = (transit - self.transit).abs();
         // Packets of one event share a timestamp (RFC 4733): the time between them is no jitter.
-        if timestamp != self.timestamp && change < CLOCK_JUMP {
+        if timestamp != self.timestamp && change < CLOCK_JUMP_S * i64::from(self.clock_hz) {
             self.jitter = self.jitter + change as u64 - ((self.jitter + 8) >> 4);
         }
         if newest {

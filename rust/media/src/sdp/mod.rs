@@ -1,18 +1,32 @@
-//! SDP offer and answer (RFC 8866, RFC 3264) for one stream of G.711 audio.
+//! SDP offer and answer (RFC 8866, RFC 3264) for the one audio stream of a SIP leg.
 //!
-//! [`SdpSession`] holds a leg's side of the exchange from its first description to its last. [`parse`] reads what came
-//! into what matters here; the exchange decides. The first audio stream we can do is taken, all others are refused with
-//! port 0 and keep their place in every later description, as RFC 3264 section 8 wants. Encrypted profiles are refused:
-//! an RTP/SAVP offer answered in clear would betray the caller.
+//! [`SdpSession`] holds a leg's side of the exchange from its first description to its last. `parse` reads what came
+//! into what matters here, `formats` knows payload types, `security` the keys; the exchange decides. The first audio
+//! stream that we can do is taken, all others are refused with port 0 and keep their place in every later description,
+//! as RFC 3264 section 8 wants.
+//!
+//! An answer names one codec: the one that stands first in our list, not in the peer's. Phones come with G.711 at the
+//! head, and a caller who could be heard in full would be heard through a telephone; only between the two laws of G.711
+//! theirs counts. An offer names all; there the peer has the choice, and what heads its answer is sent.
 
+mod formats;
 mod parse;
+mod security;
+mod write;
 
 use core::net::{IpAddr, SocketAddr};
-use std::fmt::{self, Write};
+use std::fmt;
 
-use crate::codec::Codec;
-use crate::rtp::Pt;
+use plenary_codec::Codec;
+use plenary_transport::dtls::Fingerprint;
+
+use crate::rtp::{Pt, Ssrc};
+use formats::PayloadTypes;
+pub use formats::{Format, OpusWishes};
 use parse::{Description, Media};
+use security::{Guard, Profile};
+pub use security::{Security, SrtpPolicy};
+use write::{Audio, Line};
 
 /// What one side may do with the stream (RFC 3264 section 5.1); here always ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,16 +70,35 @@ pub struct LocalMedia {
     pub session_id: u64,
 }
 
+/// What a leg takes part with.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// The one we like best first.
+    pub codecs: Vec<Codec>,
+    pub srtp: SrtpPolicy,
+    /// Random, of this leg alone: what its keys are made of.
+    pub secret: [u8; 32],
+    /// Of this process' certificate; without it there is no DTLS-SRTP.
+    pub fingerprint: Option<Fingerprint>,
+}
+
 /// What both sides have agreed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Negotiated {
+    /// What we send. What comes may be of any [`Format`] that [`SdpSession::format`] tells.
     pub codec: Codec,
-    /// Payload type of the codec, the same in both directions.
+    /// Payload type that we send.
     pub pt: Pt,
+    /// How the peer likes its Opus, if that is the codec.
+    pub opus: OpusWishes,
     /// Payload type of telephone-event that we send, if the peer takes it.
     pub dtmf_pt: Option<Pt>,
+    /// Ticks a second of the events that we send: the codec's clock if the peer has it (RFC 4733 section 2.1).
+    pub dtmf_clock_hz: u32,
     /// Payload type of telephone-event that the peer sends to us.
     pub dtmf_receive_pt: Option<Pt>,
+    /// Payload type of comfort noise that the peer takes. We don't ask for any: it cuts what is soft.
+    pub cn_pt: Option<Pt>,
     pub remote_rtp: SocketAddr,
     /// The same as `remote_rtp` with rtcp-mux.
     pub remote_rtcp: SocketAddr,
@@ -74,6 +107,7 @@ pub struct Negotiated {
     pub direction: Direction,
     /// Milliseconds of audio in a packet that the peer wishes to get, 10 to 60.
     pub ptime_ms: u8,
+    pub security: Security,
 }
 
 /// Why a description isn't taken: the peer's fault, unless it says otherwise. What was agreed before stays.
@@ -83,6 +117,10 @@ pub enum Refusal {
     Malformed(&'static str),
     /// Nothing in it that we can do.
     NoCommonCodec(&'static str),
+    /// We want encrypted media, and it has none that we can do.
+    EncryptionRequired(&'static str),
+    /// It wants encrypted media, and we don't, or not as it does.
+    EncryptionRefused(&'static str),
     /// An answer without an offer of ours, or an offer while ours is open: the caller's fault.
     WrongState,
 }
@@ -94,6 +132,8 @@ impl Refusal {
         match self {
             Self::Malformed(_) => "malformed_sdp",
             Self::NoCommonCodec(_) => "no_common_codec",
+            Self::EncryptionRequired(_) => "encryption_required",
+            Self::EncryptionRefused(_) => "encryption_refused",
             Self::WrongState => "wrong_state",
         }
     }
@@ -102,7 +142,10 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Malformed(detail) | Self::NoCommonCodec(detail) => f.write_str(detail),
+            Self::Malformed(detail)
+            | Self::NoCommonCodec(detail)
+            | Self::EncryptionRequired(detail)
+            | Self::EncryptionRefused(detail) => f.write_str(detail),
             Self::WrongState => f.write_str("no offer of ours is waiting for an answer"),
         }
     }
@@ -110,44 +153,84 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// The payload type of telephone-event in our offers.
-const DTMF_PT: Pt = Pt(101);
-
 /// What we send in a packet, in milliseconds.
 const PTIME_MS: u8 = 20;
-
-/// A media line of the exchange, in its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Line {
-    Audio,
-    /// Media, profile and formats as the peer wrote them, for our refusal.
-    Refused {
-        media: String,
-        proto: String,
-        formats: String,
-    },
-}
 
 /// The offers and answers of one leg, from its first to its last.
 #[derive(Debug)]
 pub struct SdpSession {
     local: LocalMedia,
+    codecs: Vec<Codec>,
+    guard: Guard,
+    profile: Profile,
+    receives: PayloadTypes,
     version: u64,
+    /// The version before our first.
+    began: u64,
     lines: Vec<Line>,
     offer_open: bool,
     negotiated: Option<Negotiated>,
 }
 
+/// A media line that we can do.
+struct Fit {
+    place: usize,
+    profile: Profile,
+    negotiated: Negotiated,
+}
+
 impl SdpSession {
     #[must_use]
-    pub fn new(local: LocalMedia) -> Self {
+    pub fn new(local: LocalMedia, terms: Terms) -> Self {
         Self {
             local,
+            guard: Guard::new(terms.srtp, &terms.secret, terms.fingerprint),
+            codecs: terms.codecs,
+            profile: Profile::default(),
+            receives: PayloadTypes::new(),
             version: 0,
+            began: 0,
             lines: vec![Line::Audio],
             offer_open: false,
             negotiated: None,
         }
+    }
+
+    /// Goes on where another process has ended: `last` is the last description that it made. Our next offer then has the
+    /// media lines, payload types, profile and keys that the peer knows, and the version after the last (RFC 3264 section
+    /// 8). Our certificate is another: whether a new handshake is made is for the peer to say. What can't be read in `last`
+    /// is as in a new session.
+    #[must_use]
+    pub fn resume(local: LocalMedia, terms: Terms, last: &str) -> Self {
+        let mut session = Self::new(local, terms);
+        let Ok(last) = parse::parse(last) else {
+            return session;
+        };
+        let ours = |media: &Media| media.kind == "audio" && media.port != 0;
+        let Some(place) = last.media.iter().position(ours) else {
+            return session;
+        };
+        let audio = &last.media[place];
+        if let Some((id, version)) = last.origin {
+            (session.local.session_id, session.version) = (id, version);
+            session.began = version;
+        }
+        session.lines = last.media.iter().map(Line::refused).collect();
+        session.lines[place] = Line::Audio;
+        session.profile = audio.profile.unwrap_or_default();
+        for (pt, format) in &audio.known {
+            session.receives.set(*pt, *format);
+        }
+        session.guard.resume(audio);
+        session
+    }
+
+    /// What we send with as long as this process speaks: no process before or after it that has said anything in this
+    /// session sends with the same. So keys may outlive a process: no two packets are encrypted with the same key stream,
+    /// which depends on key, SSRC and number (RFC 3711, section 9.1).
+    #[must_use]
+    pub fn ssrc(&self) -> Ssrc {
+        Ssrc((self.local.session_id as u32).wrapping_add(self.began as u32))
     }
 
     /// Takes an offer of the peer, the first or a later one, and answers it. An open offer of ours is given up.
@@ -156,53 +239,64 @@ impl SdpSession {
     /// [`Refusal`]; what was in force stays.
     pub fn answer(&mut self, offer: &str) -> Result<(Negotiated, String), Refusal> {
         let offer = parse::parse(offer)?;
-        let chosen = choose(&offer)?;
-        let media = &offer.media[chosen];
-        let negotiated = negotiate(&offer, media)?;
-        self.lines = offer
-            .media
-            .iter()
-            .enumerate()
-            .map(|(i, media)| {
-                if i == chosen {
-                    Line::Audio
-                } else {
-                    refused(media)
-                }
-            })
-            .collect();
+        let Fit {
+            place: chosen,
+            profile,
+            negotiated,
+        } = self.choose(&offer)?;
+        let line = |(place, media): (usize, &Media)| {
+            if place == chosen {
+                Line::Audio
+            } else {
+                Line::refused(media)
+            }
+        };
+        self.lines = offer.media.iter().enumerate().map(line).collect();
         self.offer_open = false;
+        self.profile = profile;
+        let mut formats = vec![(negotiated.pt, Format::Audio(negotiated.codec))];
+        let clock_hz = negotiated.dtmf_clock_hz;
+        formats.extend(negotiated.dtmf_pt.map(|pt| (pt, Format::Dtmf { clock_hz })));
+        // What stands in the offer may come before our answer has reached the peer; what we leave out is understood too.
+        for (pt, format) in &offer.media[chosen].known {
+            self.receives.set(*pt, *format);
+        }
         self.negotiated = Some(negotiated);
-        let formats = Formats {
-            codecs: &[(negotiated.pt, negotiated.codec)],
-            dtmf: negotiated.dtmf_pt,
+        let audio = Audio {
+            profile,
+            formats: &formats,
+            keys: self.guard.lines(negotiated.security),
             rtcp_mux: negotiated.rtcp_mux,
             direction: negotiated.direction,
         };
-        Ok((negotiated, self.write(&formats)))
+        Ok((negotiated, self.describe(&audio)))
     }
 
     /// Makes an offer, the first or a later one. A later call replaces an offer that was never answered.
     pub fn offer(&mut self) -> String {
         self.offer_open = true;
-        let both = [Codec::Pcmu, Codec::Pcma].map(|codec| (codec.static_pt(), codec));
-        let dtmf = self
-            .negotiated
-            .and_then(|negotiated| negotiated.dtmf_receive_pt)
-            .unwrap_or(DTMF_PT);
-        let formats = Formats {
-            codecs: &both,
-            dtmf: Some(dtmf),
+        let mut formats: Vec<_> = self.codecs.iter().copied().map(Format::Audio).collect();
+        // Events at the clock of each codec (RFC 4733 section 2.1), that of most phones first.
+        let clock = |hz| self.codecs.iter().any(|codec| codec.clock_hz() == hz);
+        let clocks = [8_000, 48_000].into_iter().filter(|hz| clock(*hz));
+        formats.extend(clocks.map(|clock_hz| Format::Dtmf { clock_hz }));
+        let number = |format| (self.receives.number(format), format);
+        let formats: Vec<_> = formats.into_iter().map(number).collect();
+        let (profile, keys) = self.guard.offer(self.profile, self.security());
+        let audio = Audio {
+            profile,
+            formats: &formats,
+            keys,
             rtcp_mux: true,
             direction: Direction::SendRecv,
         };
-        self.write(&formats)
+        self.describe(&audio)
     }
 
     /// Takes the peer's answer to the last offer.
     ///
     /// # Errors
-    /// [`Refusal`]; after `Malformed` or `NoCommonCodec` the offer is still open.
+    /// [`Refusal`]; the offer is still open, unless it was `WrongState`.
     pub fn accept(&mut self, answer: &str) -> Result<Negotiated, Refusal> {
         if !self.offer_open {
             return Err(Refusal::WrongState);
@@ -217,16 +311,15 @@ impl SdpSession {
             .media
             .get(place)
             .ok_or(Refusal::Malformed("the answer lacks our media line"))?;
-        if let Some(reason) = unfit(media) {
-            return Err(Refusal::NoCommonCodec(reason));
-        }
+        let profile = usable(&answer, media)?;
+        let liked = media.known.iter().find_map(|known| self.audio(known));
+        let security = self.guard.accept(&answer, media, self.security())?;
+        let mut negotiated = negotiate(&answer, media, liked, security)?;
         // Each side is sent events under the number that it has named itself.
-        let dtmf_receive_pt = Some(self.offered_dtmf());
-        let negotiated = Negotiated {
-            dtmf_receive_pt,
-            ..negotiate(&answer, media)?
-        };
+        let clock_hz = negotiated.dtmf_clock_hz;
+        negotiated.dtmf_receive_pt = Some(self.receives.number(Format::Dtmf { clock_hz }));
         self.offer_open = false;
+        self.profile = profile;
         self.negotiated = Some(negotiated);
         Ok(negotiated)
     }
@@ -237,115 +330,96 @@ impl SdpSession {
         self.negotiated.as_ref()
     }
 
-    /// Once agreed, a payload type keeps its meaning (RFC 3264 section 8.3.2).
-    fn offered_dtmf(&self) -> Pt {
+    /// What a payload type means that comes: of what is in force and of all that was before it, as what was sent before
+    /// a change of codec comes after it (RFC 3264 section 8.3.2).
+    #[must_use]
+    pub fn format(&self, pt: Pt) -> Option<Format> {
+        self.receives.get(pt)
+    }
+
+    /// The codec of a format, if it is one of ours.
+    fn audio(&self, (pt, format): &(Pt, Format)) -> Option<(Pt, Codec)> {
+        match format {
+            Format::Audio(codec) if self.codecs.contains(codec) => Some((*pt, *codec)),
+            _ => None,
+        }
+    }
+
+    /// The two laws of G.711 sound the same: between them the peer has the choice.
+    fn rank(&self, codec: Codec) -> Option<usize> {
+        let mut ours = self.codecs.iter();
+        ours.position(|ours| ours.rate() == codec.rate())
+    }
+
+    fn security(&self) -> Security {
         self.negotiated
-            .and_then(|negotiated| negotiated.dtmf_receive_pt)
-            .unwrap_or(DTMF_PT)
+            .map_or(Security::None, |negotiated| negotiated.security)
+    }
+
+    /// The first media line of an offer that we can do; else why the last audio is none.
+    fn choose(&mut self, offer: &Description) -> Result<Fit, Refusal> {
+        let mut refusal = Refusal::NoCommonCodec("there is no audio in it");
+        for (place, media) in offer.media.iter().enumerate() {
+            match self.fit(offer, media) {
+                Ok((profile, negotiated)) => {
+                    return Ok(Fit {
+                        place,
+                        profile,
+                        negotiated,
+                    });
+                }
+                Err(why) if media.kind == "audio" => refusal = why,
+                Err(_) => {}
+            }
+        }
+        Err(refusal)
+    }
+
+    fn fit(
+        &mut self,
+        offer: &Description,
+        media: &Media,
+    ) -> Result<(Profile, Negotiated), Refusal> {
+        let profile = usable(offer, media)?;
+        let ours = media.known.iter().filter_map(|known| self.audio(known));
+        let liked = ours.min_by_key(|(_, codec)| self.rank(*codec));
+        let in_force = self.security();
+        let security = self.guard.answer(offer, media, profile, in_force)?;
+        Ok((profile, negotiate(offer, media, liked, security)?))
     }
 
     /// Each description has a version of its own, so that none is taken for unchanged (RFC 3264 section 8).
-    fn write(&mut self, formats: &Formats<'_>) -> String {
-        self.version += 1;
-        let LocalMedia {
-            address,
-            rtp_port,
-            session_id,
-        } = self.local;
-        let family = if address.is_ipv4() { "IP4" } else { "IP6" };
-        let version = self.version;
-        let mut out = format!(
-            "v=0\r\no=- {session_id} {version} IN {family} {address}\r\ns=-\r\nc=IN {family} {address}\r\nt=0 0\r\n"
-        );
-        for line in &self.lines {
-            // Writing to a String can't fail.
-            let _ = match line {
-                Line::Audio => formats.write(rtp_port, &mut out),
-                Line::Refused {
-                    media,
-                    proto,
-                    formats,
-                } => write!(out, "m={media} 0 {proto} {formats}\r\n"),
-            };
-        }
-        out
+    fn describe(&mut self, audio: &Audio<'_>) -> String {
+        self.version = self.version.saturating_add(1);
+        audio.description(&self.local, self.version, &self.lines)
     }
 }
 
-/// What our audio line says.
-struct Formats<'a> {
-    codecs: &'a [(Pt, Codec)],
-    dtmf: Option<Pt>,
-    rtcp_mux: bool,
-    direction: Direction,
-}
-
-impl Formats<'_> {
-    fn write(&self, port: u16, out: &mut String) -> fmt::Result {
-        write!(out, "m=audio {port} RTP/AVP")?;
-        for (pt, _) in self.codecs {
-            write!(out, " {}", pt.0)?;
-        }
-        if let Some(pt) = self.dtmf {
-            write!(out, " {}", pt.0)?;
-        }
-        out.write_str("\r\n")?;
-        for (pt, codec) in self.codecs {
-            write!(out, "a=rtpmap:{} {}/8000\r\n", pt.0, codec.name())?;
-        }
-        if let Some(Pt(pt)) = self.dtmf {
-            write!(
-                out,
-                "a=rtpmap:{pt} telephone-event/8000\r\na=fmtp:{pt} 0-16\r\n"
-            )?;
-        }
-        write!(out, "a=ptime:{PTIME_MS}\r\na=maxptime:60\r\n")?;
-        if self.rtcp_mux {
-            out.write_str("a=rtcp-mux\r\n")?;
-        }
-        write!(out, "a={}\r\n", self.direction.as_str())
-    }
-}
-
-fn refused(media: &Media) -> Line {
-    Line::Refused {
-        media: media.kind.clone(),
-        proto: media.proto.clone(),
-        formats: media.formats.clone(),
-    }
-}
-
-/// Which media line of an offer we take.
-fn choose(offer: &Description) -> Result<usize, Refusal> {
-    let mut reason = "there is no audio in it";
-    for (i, media) in offer.media.iter().enumerate() {
-        match unfit(media) {
-            None => return Ok(i),
-            Some(unfit) if media.kind == "audio" => reason = unfit,
-            Some(_) => {}
-        }
-    }
-    Err(Refusal::NoCommonCodec(reason))
-}
-
-/// Why a media line is none for us.
-fn unfit(media: &Media) -> Option<&'static str> {
-    if media.kind != "audio" {
-        Some("the media line is not audio")
+/// The profile of a media line, unless that line is none for us.
+fn usable(description: &Description, media: &Media) -> Result<Profile, Refusal> {
+    let address = media.address.or(description.address);
+    let nowhere = media.port == 9 && address.is_some_and(|address| address.is_unspecified());
+    let why = if media.kind != "audio" {
+        "the media line is not audio"
     } else if media.port == 0 {
-        Some("the audio stream is switched off (port 0)")
-    } else if media.proto != "RTP/AVP" {
-        Some("only plain RTP/AVP is taken: neither encrypted media nor feedback profiles")
-    } else if media.codec.is_none() {
-        Some("neither PCMU nor PCMA is among the formats")
+        "the audio stream is switched off (port 0)"
+    } else if nowhere && (media.ice || description.ice) {
+        "the peer can only be reached by ICE, which SIP legs don't do"
     } else {
-        None
-    }
+        let unknown = "the media line is neither RTP nor SRTP by a profile that we know";
+        return media.profile.ok_or(Refusal::NoCommonCodec(unknown));
+    };
+    Err(Refusal::NoCommonCodec(why))
 }
 
-fn negotiate(description: &Description, media: &Media) -> Result<Negotiated, Refusal> {
-    let (pt, codec) = media.codec.ok_or(Refusal::NoCommonCodec(
-        "neither PCMU nor PCMA is among the formats",
+fn negotiate(
+    description: &Description,
+    media: &Media,
+    codec: Option<(Pt, Codec)>,
+    security: Security,
+) -> Result<Negotiated, Refusal> {
+    let (pt, codec) = codec.ok_or(Refusal::NoCommonCodec(
+        "none of our codecs is among the formats",
     ))?;
     let address = media
         .address
@@ -377,15 +451,37 @@ fn negotiate(description: &Description, media: &Media) -> Result<Negotiated, Ref
     }
     let ptime_ms = media.ptime_ms.or(description.ptime_ms).unwrap_or(PTIME_MS);
     let ptime_ms = ptime_ms.min(media.maxptime_ms.unwrap_or(u8::MAX));
+    let dtmf = events(media, codec.clock_hz());
+    let cn = |(pt, format): &(Pt, Format)| (*format == Format::ComfortNoise).then_some(*pt);
     Ok(Negotiated {
         codec,
         pt,
-        dtmf_pt: media.dtmf,
-        dtmf_receive_pt: media.dtmf,
+        opus: media.opus,
+        dtmf_pt: dtmf.map(|(pt, _)| pt),
+        dtmf_clock_hz: dtmf.map_or(codec.clock_hz(), |(_, clock_hz)| clock_hz),
+        dtmf_receive_pt: dtmf.map(|(pt, _)| pt),
+        cn_pt: media.known.iter().find_map(cn),
         remote_rtp,
         remote_rtcp,
         rtcp_mux: media.rtcp_mux,
         direction,
         ptime_ms: ptime_ms.clamp(10, 60),
+        security,
     })
+}
+
+/// The events of a media line at this clock; else the first: many phones have Opus with events at 8,000 Hz only.
+fn events(media: &Media, clock_hz: u32) -> Option<(Pt, u32)> {
+    let mut all = media.known.iter().filter_map(|(pt, format)| match format {
+        Format::Dtmf { clock_hz } => Some((*pt, *clock_hz)),
+        _ => None,
+    });
+    let first = all.next()?;
+    let matching = |(_, clock): &(Pt, u32)| *clock == clock_hz;
+    Some(
+        Some(first)
+            .filter(matching)
+            .or_else(|| all.find(matching))
+            .unwrap_or(first),
+    )
 }

@@ -2,8 +2,13 @@
 
 use core::net::IpAddr;
 
+use plenary_codec::Codec;
+use plenary_transport::dtls::Fingerprint;
+use plenary_transport::sdes;
+
+use super::formats::{Format, OpusWishes};
+use super::security::{Profile, Setup};
 use super::{Direction, Refusal};
-use crate::codec::Codec;
 use crate::rtp::Pt;
 
 /// Longest description: four datagrams' worth, ten times what phones send.
@@ -21,9 +26,16 @@ const FORMATS_MAX: usize = 128;
 /// A description, as far as it concerns us.
 #[derive(Debug, Default)]
 pub struct Description {
+    /// Session id and version of the `o=` line.
+    pub origin: Option<(u64, u64)>,
     pub address: Option<IpAddr>,
     pub direction: Option<Direction>,
     pub ptime_ms: Option<u8>,
+    /// For all media that have none of their own.
+    pub fingerprint: Option<Fingerprint>,
+    pub unknown_fingerprint: bool,
+    pub setup: Option<Setup>,
+    pub ice: bool,
     pub media: Vec<Media>,
 }
 
@@ -41,9 +53,20 @@ pub struct Media {
     pub rtcp_mux: bool,
     /// Port, and address if it isn't that of RTP (RFC 3605).
     pub rtcp: Option<(u16, Option<IpAddr>)>,
-    /// The first format that we can do, in the order of the media line.
-    pub codec: Option<(Pt, Codec)>,
-    pub dtmf: Option<Pt>,
+    /// The formats that we know, in the order of the media line, which is that of preference.
+    pub known: Vec<(Pt, Format)>,
+    pub opus: OpusWishes,
+    /// `None` if it is none of ours.
+    pub profile: Option<Profile>,
+    /// What follows `a=crypto:`, the liked ones first.
+    pub crypto: Vec<String>,
+    /// The one with the strongest hash (RFC 8122 section 5).
+    pub fingerprint: Option<Fingerprint>,
+    /// There is one that we can't read.
+    pub unknown_fingerprint: bool,
+    pub setup: Option<Setup>,
+    /// The peer can do ICE.
+    pub ice: bool,
 }
 
 /// Reads a description.
@@ -81,13 +104,11 @@ pub fn parse(sdp: &str) -> Result<Description, Refusal> {
                 }
                 description.media.push(media_line(value)?);
             }
+            ("o", None) => description.origin = origin(value),
             ("c", Some(media)) => media.address = Some(connection(value)?),
             ("c", None) => description.address = Some(connection(value)?),
             ("a", Some(media)) => media_attribute(value, media, &mut maps)?,
-            ("a", None) => {
-                description.direction = direction(value).or(description.direction);
-                description.ptime_ms = milliseconds(value, "ptime:").or(description.ptime_ms);
-            }
+            ("a", None) => session_attribute(value, &mut description),
             _ => {}
         }
     }
@@ -97,17 +118,18 @@ pub fn parse(sdp: &str) -> Result<Description, Refusal> {
     Ok(description)
 }
 
-/// What `a=rtpmap` says of the payload types of one media line.
+/// What `a=rtpmap` and `a=fmtp` say of the payload types of one media line.
 #[derive(Debug)]
 struct Maps {
     meaning: [Meaning; 128],
+    /// Of the first `a=fmtp` that a type has.
+    parameters: [Option<OpusWishes>; 128],
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Meaning {
     Unmapped,
-    Audio(Codec),
-    TelephoneEvent,
+    Known(Format),
     Other,
 }
 
@@ -115,33 +137,28 @@ impl Default for Maps {
     fn default() -> Self {
         Self {
             meaning: [Meaning::Unmapped; 128],
+            parameters: [None; 128],
         }
     }
 }
 
 impl Maps {
     fn read(&mut self, value: &str) {
-        let Some((pt, encoding)) = value.split_once(' ') else {
+        let Some((pt, encoding)) = numbered(value) else {
             return;
         };
-        let Some(slot) = pt
-            .parse::<usize>()
-            .ok()
-            .and_then(|pt| self.meaning.get_mut(pt))
-        else {
+        if let Some(meaning) = self.meaning.get_mut(pt) {
+            *meaning = Format::parse(encoding).map_or(Meaning::Other, Meaning::Known);
+        }
+    }
+
+    fn read_parameters(&mut self, value: &str) {
+        let Some((pt, parameters)) = numbered(value) else {
             return;
         };
-        let mut parts = encoding.trim().splitn(3, '/');
-        let (name, clock, channels) = (parts.next(), parts.next(), parts.next());
-        let fits = clock == Some("8000") && matches!(channels, None | Some("1"));
-        *slot = match name {
-            Some(name) if fits && name.eq_ignore_ascii_case("PCMU") => Meaning::Audio(Codec::Pcmu),
-            Some(name) if fits && name.eq_ignore_ascii_case("PCMA") => Meaning::Audio(Codec::Pcma),
-            Some(name) if fits && name.eq_ignore_ascii_case("telephone-event") => {
-                Meaning::TelephoneEvent
-            }
-            _ => Meaning::Other,
-        };
+        if let Some(slot) = self.parameters.get_mut(pt) {
+            slot.get_or_insert_with(|| OpusWishes::parse(parameters));
+        }
     }
 
     fn apply(&self, media: &mut Media) {
@@ -151,21 +168,25 @@ impl Maps {
         let numbers = media.formats.split_ascii_whitespace().take(FORMATS_MAX);
         for pt in numbers.filter_map(|format| format.parse::<u8>().ok()) {
             // Unmapped, the static types mean what RFC 3551 says.
-            match (self.meaning.get(usize::from(pt)), pt) {
-                (Some(Meaning::Audio(codec)), _) => {
-                    media.codec = media.codec.or(Some((Pt(pt), *codec)))
-                }
-                (Some(Meaning::Unmapped), 0) => {
-                    media.codec = media.codec.or(Some((Pt(0), Codec::Pcmu)))
-                }
-                (Some(Meaning::Unmapped), 8) => {
-                    media.codec = media.codec.or(Some((Pt(8), Codec::Pcma)))
-                }
-                (Some(Meaning::TelephoneEvent), _) => media.dtmf = media.dtmf.or(Some(Pt(pt))),
-                _ => {}
+            let format = match self.meaning.get(usize::from(pt)) {
+                Some(Meaning::Known(format)) => Some(*format),
+                Some(Meaning::Unmapped) => Format::of_static(Pt(pt)),
+                Some(Meaning::Other) | None => None,
+            };
+            let opus = Format::Audio(Codec::Opus);
+            if format == Some(opus) && media.known.iter().all(|(_, known)| *known != opus) {
+                let wishes = self.parameters.get(usize::from(pt)).copied().flatten();
+                media.opus = wishes.unwrap_or_default();
             }
+            media.known.extend(format.map(|format| (Pt(pt), format)));
         }
     }
+}
+
+/// `96 what of it`
+fn numbered(value: &str) -> Option<(usize, &str)> {
+    let (pt, rest) = value.split_once(' ')?;
+    Some((pt.parse().ok()?, rest))
 }
 
 fn media_line(value: &str) -> Result<Media, Refusal> {
@@ -192,9 +213,16 @@ fn media_line(value: &str) -> Result<Media, Refusal> {
         kind: kind.to_owned(),
         port,
         proto: proto.to_owned(),
+        profile: Profile::parse(proto),
         formats: formats.trim().to_owned(),
         ..Media::default()
     })
+}
+
+/// `- 77 1 IN IP4 192.0.2.1`. Nothing depends on a peer's.
+fn origin(value: &str) -> Option<(u64, u64)> {
+    let mut parts = value.split_ascii_whitespace().skip(1);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 /// `IN IP4 192.0.2.1`, with a TTL or a number of addresses after a slash for multicast.
@@ -216,9 +244,48 @@ fn connection(value: &str) -> Result<IpAddr, Refusal> {
     }
 }
 
+fn session_attribute(value: &str, description: &mut Description) {
+    if let Some(value) = value.strip_prefix("fingerprint:") {
+        let Description {
+            fingerprint,
+            unknown_fingerprint,
+            ..
+        } = description;
+        take_fingerprint(value, fingerprint, unknown_fingerprint);
+    } else if let Some(setup) = value.strip_prefix("setup:") {
+        description.setup = Setup::parse(setup);
+    } else if value.starts_with("ice-ufrag:") {
+        description.ice = true;
+    } else {
+        description.direction = direction(value).or(description.direction);
+        description.ptime_ms = milliseconds(value, "ptime:").or(description.ptime_ms);
+    }
+}
+
+fn take_fingerprint(value: &str, best: &mut Option<Fingerprint>, unknown: &mut bool) {
+    match Fingerprint::parse(value) {
+        Some(new) if best.is_none_or(|best| best.hash() < new.hash()) => *best = Some(new),
+        Some(_) => {}
+        None => *unknown = true,
+    }
+}
+
 fn media_attribute(value: &str, media: &mut Media, maps: &mut Maps) -> Result<(), Refusal> {
     if let Some(map) = value.strip_prefix("rtpmap:") {
         maps.read(map);
+    } else if let Some(parameters) = value.strip_prefix("fmtp:") {
+        maps.read_parameters(parameters);
+    } else if let Some(line) = value.strip_prefix("crypto:") {
+        if media.crypto.len() < sdes::LINES_MAX {
+            media.crypto.push(line.to_owned());
+        }
+    } else if let Some(value) = value.strip_prefix("fingerprint:") {
+        let (fingerprint, unknown) = (&mut media.fingerprint, &mut media.unknown_fingerprint);
+        take_fingerprint(value, fingerprint, unknown);
+    } else if let Some(setup) = value.strip_prefix("setup:") {
+        media.setup = Setup::parse(setup);
+    } else if value.starts_with("ice-ufrag:") {
+        media.ice = true;
     } else if value == "rtcp-mux" {
         media.rtcp_mux = true;
     } else if let Some(rtcp) = value.strip_prefix("rtcp:") {

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use plenary_media::codec::{Codec, FRAME_SAMPLES};
-use plenary_media::conceal::Concealer;
+use plenary_codec::{Codec, Frame, Rate};
 use plenary_media::jitter::{JitterBuffer, JitterStats, Playout};
 use plenary_media::rtp::source::Place;
 use proptest::prelude::*;
@@ -27,9 +26,20 @@ impl Random {
     }
 }
 
-/// What the sender's packets hold: a loud byte that tells the time, so that what is played tells its own delay.
+/// What the sender's packets hold: a loud byte of µ-law that tells the time, so that what is played tells its own delay.
 fn speech(timestamp: i64) -> u8 {
     0x80 | (timestamp.div_euclid(80).rem_euclid(64) as u8)
+}
+
+/// The time that a sample tells, in 10 ms modulo 640 ms.
+fn told(sample: i16) -> Option<i64> {
+    (0..64).find(|time| decoded(speech(time * 80)) == sample)
+}
+
+fn decoded(byte: u8) -> i16 {
+    let mut pcm = [0];
+    plenary_codec::g711::decode_ulaw(&[byte], &mut pcm);
+    pcm[0]
 }
 
 struct Network {
@@ -59,10 +69,18 @@ impl Default for Network {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    Real,
+    MadeUp,
+    Silence,
+    Absent,
+}
+
 #[derive(Default)]
 struct Outcome {
-    /// Of each tick: time in microseconds, and what was played.
-    ticks: Vec<(i64, Playout)>,
+    /// Of each tick: time in microseconds, what was played, and whether some of it was made up.
+    ticks: Vec<(i64, Heard)>,
     /// Of each tick: audio waiting after it, in milliseconds.
     depth_ms: Vec<u32>,
     stats: JitterStats,
@@ -71,10 +89,10 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn count(&self, wanted: fn(&Playout) -> bool, from_s: i64) -> usize {
+    fn count(&self, wanted: Heard, from_s: i64) -> usize {
         self.ticks
             .iter()
-            .filter(|(at, playout)| *at >= from_s * 1_000_000 && wanted(playout))
+            .filter(|(at, heard)| *at >= from_s * 1_000_000 && *heard == wanted)
             .count()
     }
 
@@ -87,24 +105,23 @@ impl Outcome {
     }
 }
 
-fn is_frame(playout: &Playout) -> bool {
-    *playout == Playout::Frame
-}
-
-fn is_conceal(playout: &Playout) -> bool {
-    matches!(playout, Playout::Conceal { .. })
-}
-
-fn is_silence(playout: &Playout) -> bool {
-    *playout == Playout::Silence
+/// What one tick gave.
+fn listen(buffer: &mut JitterBuffer, at_us: i64, frame: &mut Frame) -> Heard {
+    let before = buffer.stats().concealed_ms;
+    match buffer.pull(Duration::from_micros(at_us as u64), frame) {
+        Playout::Voice if buffer.stats().concealed_ms > before => Heard::MadeUp,
+        Playout::Voice => Heard::Real,
+        Playout::Silence => Heard::Silence,
+        Playout::Absent => Heard::Absent,
+    }
 }
 
 fn run(mut network: Network) -> Outcome {
-    let mut buffer = JitterBuffer::new(Codec::Pcmu);
+    let mut buffer = JitterBuffer::new(Codec::Pcmu, Rate::Narrow);
     let samples = network.ptime_ms * 8;
     let period_us = network.ptime_ms as f64 * 1_000.0 * (1.0 + network.drift_ppm / 1e6);
     let mut arrivals: Vec<(i64, Place, u8)> = Vec::new();
-    let mut was_talking = false;
+    let (mut was_talking, mut seq) = (false, 0);
     for n in 0.. {
         let sent = (n as f64 * period_us) as i64 + network.phase_us;
         if sent >= network.seconds * 1_000_000 {
@@ -114,7 +131,7 @@ fn run(mut network: Network) -> Outcome {
             && let Some(delay) = (network.delay)(sent)
         {
             let place = Place {
-                seq: n as u64,
+                seq,
                 timestamp: 1_000_000 + n * samples,
                 new_stream: arrivals.is_empty(),
             };
@@ -122,6 +139,7 @@ fn run(mut network: Network) -> Outcome {
             arrivals.push((sent + delay, place, byte | u8::from(!was_talking) << 1));
         }
         was_talking = (network.talks)(sent);
+        seq += u64::from(was_talking);
     }
     arrivals.sort_by_key(|(at, ..)| *at);
     if let Some((_, first, _)) = arrivals.first_mut() {
@@ -129,7 +147,7 @@ fn run(mut network: Network) -> Outcome {
     }
     let mut outcome = Outcome::default();
     let mut arrivals = arrivals.into_iter().peekable();
-    let mut coded = [0; FRAME_SAMPLES];
+    let mut frame = Frame::default();
     let mut payload = vec![0; samples as usize];
     for tick in 0..network.seconds * 50 {
         let now = tick * TICK_US;
@@ -148,21 +166,25 @@ fn run(mut network: Network) -> Outcome {
                 byte & 2 != 0,
             );
         }
-        let playout = buffer.pull(Duration::from_micros(now as u64), &mut coded);
-        if playout == Playout::Frame && coded[0] != 0xff {
-            // The byte tells the sample's media time modulo 640 ms.
-            let said_ms =
-                i64::from(coded[0] & 0x3f) * 10 + network.phase_us / 1_000 - 1_000_000 / 8;
+        let heard = listen(&mut buffer, now, &mut frame);
+        if heard == Heard::Real
+            && let Some(told) = told(frame[0])
+        {
+            let said_ms = told * 10 + network.phase_us / 1_000 - 1_000_000 / 8;
             outcome
                 .delay_ms
                 .push((now / 1_000 - said_ms).rem_euclid(640));
         }
-        outcome.ticks.push((now, playout));
+        outcome.ticks.push((now, heard));
         outcome.depth_ms.push(buffer.stats().buffer_ms);
     }
     outcome.stats = buffer.stats();
     outcome
 }
 
+mod hours;
+mod losses;
 mod network;
+mod silence;
+mod storms;
 mod streams;

@@ -2,23 +2,36 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
-use plenary_media::codec::Codec;
-use plenary_media::engine::{Config, Engine, PHASES, SUB_TICK};
+use plenary_codec::{Codec, Decoder, Encoder, MAX_PAYLOAD, OpusSettings, Rate};
+use plenary_media::engine::{Config, Engine, Entrance, PHASES, SUB_TICK};
 use plenary_media::leg::{Entropy, InactivityLimits};
 use plenary_media::legs::LegKey;
-use plenary_media::messages::{Command, Event, Id};
+use plenary_media::messages::{Command, Event, Id, LegTerms};
 use plenary_media::output::Port;
 use plenary_media::recorder::Recorded;
 use plenary_media::rtp::packet;
+use plenary_transport::demux::{self, Kind};
+use plenary_transport::dtls::{Endpoint, Identity, Output};
+use plenary_transport::srtp::Session;
 
 /// Loudness of a phone's tone.
 pub const AMPLITUDE: f64 = 4_000.0;
-const FRAME: usize = 160;
 
 pub fn id(name: &str) -> Id {
     Id::new(name).expect("an id")
+}
+
+/// Not random: the same number gives the same leg.
+pub fn entropy(number: u8) -> Entropy {
+    Entropy {
+        seq: number.into(),
+        timestamp: number.into(),
+        session_id: number.into(),
+        secret: [number; 32],
+    }
 }
 
 /// A phone that hums and keeps what it hears.
@@ -26,33 +39,74 @@ pub struct Phone {
     pub key: LegKey,
     pub address: SocketAddr,
     pub hum_hz: Option<f64>,
+    pub amplitude: f64,
     pub silent: bool,
-    pub codec: Codec,
-    /// What came since the last look.
+    /// The phone stands in a noisy room.
+    pub noise: bool,
+    codec: Codec,
+    encoder: Encoder,
+    decoder: Decoder,
+    /// What came since the last look, at the rate of the codec.
     pub heard: Vec<i16>,
     /// Payloads of telephone-events, with the marker.
     pub events: Vec<(bool, Vec<u8>)>,
     pub rtcp: Vec<Vec<u8>>,
+    /// Keys, if the phone encrypts.
+    pub srtp: Option<Box<Session>>,
+    pub dtls: Option<Endpoint>,
     pub seq: u16,
-    samples: u32,
+    /// Frames that the phone has sent.
+    frames: u32,
 }
 
 impl Phone {
-    /// The next packet of what the phone says.
-    pub fn packet(&mut self) -> Vec<u8> {
-        let hz = self.hum_hz.unwrap_or(0.0);
-        let pcm: Vec<i16> = (0..FRAME as u32)
+    /// The phone speaks and understands another codec from now on.
+    pub fn set_codec(&mut self, codec: Codec, opus: OpusSettings) {
+        self.codec = codec;
+        self.encoder = Encoder::new(codec, codec.rate(), opus);
+        self.decoder = Decoder::new(codec, codec.rate());
+        self.heard.clear();
+    }
+
+    /// The next packet of what the phone says; `None` if its codec sends nothing for silence.
+    pub fn packet(&mut self) -> Option<Vec<u8>> {
+        let (hz, rate) = (self.hum_hz.unwrap_or(0.0), self.codec.rate());
+        let amplitude = self.amplitude;
+        let first = self.frames * rate.frame() as u32;
+        let pcm: Vec<i16> = (first..first + rate.frame() as u32)
             .map(|i| {
-                let angle = std::f64::consts::TAU * hz * f64::from(self.samples + i) / 8_000.0;
-                (AMPLITUDE * angle.sin()) as i16
+                let angle = std::f64::consts::TAU * hz * f64::from(i) / f64::from(rate.hz());
+                // A hash of the time, as good as any noise.
+                let noise = (i.wrapping_mul(0x9e37_79b9) >> 8).wrapping_mul(0x85eb_ca6b) >> 24;
+                let noise = if self.noise {
+                    f64::from(noise) - 127.5
+                } else {
+                    0.0
+                };
+                (amplitude * angle.sin() + noise) as i16
             })
             .collect();
-        let mut payload = vec![0; FRAME];
-        self.codec.encode(&pcm, &mut payload);
-        let pt = self.codec.static_pt().0;
-        let bytes = self.rtp(pt, self.samples, &payload);
-        self.samples += FRAME as u32;
-        bytes
+        if self.codec == Codec::Opus && self.hum_hz.is_none() && !self.noise {
+            // DTX. That of the encoder takes tones for noise.
+            self.frames += 1;
+            return None;
+        }
+        let mut payload = [0; MAX_PAYLOAD];
+        let len = self.encoder.encode(&pcm, &mut payload);
+        let timestamp = self.timestamp();
+        self.frames += 1;
+        (len > 0).then(|| self.rtp(pt(self.codec), timestamp, &payload[..len]))
+    }
+
+    /// Encrypts a packet, if the phone does that; nothing while it waits for keys.
+    pub fn seal(&mut self, rtp: Vec<u8>) -> Option<Vec<u8>> {
+        let mut sealed = Vec::new();
+        match &mut self.srtp {
+            Some(session) => session.protect(&rtp, &mut sealed).expect("a packet"),
+            None if self.dtls.is_some() => return None,
+            None => sealed = rtp,
+        }
+        Some(sealed)
     }
 
     /// A packet with the next sequence number.
@@ -67,7 +121,7 @@ impl Phone {
     }
 
     pub fn timestamp(&self) -> u32 {
-        self.samples
+        self.frames * self.codec.frame_ticks()
     }
 }
 
@@ -92,6 +146,8 @@ impl Simulation {
             engine: Engine::new(Config {
                 public_address,
                 inactivity,
+                stopwatch: None,
+                identity: Some(Arc::new(Identity::new().expect("OpenSSL works"))),
             }),
             phones: BTreeMap::new(),
             events: Vec::new(),
@@ -109,32 +165,64 @@ impl Simulation {
 
     /// A phone that calls and stays outside of rooms.
     pub fn phone(&mut self, name: &'static str, hum_hz: f64) {
+        self.phone_with(name, hum_hz, Codec::Pcmu, OpusSettings::default());
+    }
+
+    /// The same of any codec.
+    pub fn phone_with(
+        &mut self,
+        name: &'static str,
+        hum_hz: f64,
+        codec: Codec,
+        opus: OpusSettings,
+    ) {
+        self.phone_offering(name, hum_hz, codec, opus, |offer| offer);
+    }
+
+    /// The same with another offer.
+    pub fn phone_offering(
+        &mut self,
+        name: &'static str,
+        hum_hz: f64,
+        codec: Codec,
+        opus: OpusSettings,
+        edit: impl FnOnce(String) -> String,
+    ) {
         let number = self.phones.len() as u16;
         let address = SocketAddr::from(([198, 51, 100, 1], 4_000 + 2 * number));
         let seed = u32::from(number) + 1;
         let entropy = Entropy {
-            ssrc: seed,
             seq: 65_530,
             timestamp: seed.wrapping_mul(0x9e37_79b9),
             session_id: seed.into(),
+            secret: [number as u8; 32],
         };
-        let offer = sdp(address, "sendrecv", "0 101");
-        let key = self
-            .engine
-            .open_leg(&id(name), Some(&offer), 10_000, entropy, self.now);
+        let offer = sdp(address, "sendrecv", &format!("{} 101", pt(codec)));
+        let offer = edit(offer);
+        let terms = LegTerms::default();
+        let entrance = Entrance::Port(10_000);
+        let key =
+            self.engine
+                .open_leg(&id(name), Some(&offer), &terms, entrance, entropy, self.now);
         self.phones.insert(
             name,
             Phone {
                 key: key.expect("the offer is good"),
                 address,
                 hum_hz: (hum_hz > 0.0).then_some(hum_hz),
+                amplitude: AMPLITUDE,
                 silent: false,
-                codec: Codec::Pcmu,
+                noise: false,
+                codec,
+                encoder: Encoder::new(codec, codec.rate(), opus),
+                decoder: Decoder::new(codec, codec.rate()),
                 heard: Vec::new(),
                 events: Vec::new(),
                 rtcp: Vec::new(),
+                srtp: None,
+                dtls: None,
                 seq: 100,
-                samples: 0,
+                frames: 0,
             },
         );
         self.collect();
@@ -183,12 +271,15 @@ impl Simulation {
             if self.sub_ticks.is_multiple_of(PHASES) {
                 for phone in self.phones.values_mut().filter(|phone| !phone.silent) {
                     let packet = phone.packet();
-                    self.engine
-                        .receive(phone.key, &packet, phone.address, self.now);
+                    if let Some(packet) = packet.and_then(|packet| phone.seal(packet)) {
+                        self.engine
+                            .receive(phone.key, &packet, phone.address, self.now);
+                    }
                 }
             }
             self.engine.tick(self.sub_ticks % PHASES, self.now);
             self.collect();
+            self.shake_hands();
             self.sub_ticks += 1;
             self.now += SUB_TICK;
         }
@@ -222,19 +313,50 @@ impl Simulation {
                 continue;
             }
             assert_eq!(sent.to, phone.address, "sent to somebody else");
+            if let (Kind::Dtls, Some(endpoint)) = (demux::kind(bytes), &mut phone.dtls) {
+                endpoint.receive(bytes);
+                continue;
+            }
+            let mut plain = Vec::new();
+            let bytes = match &mut phone.srtp {
+                Some(session) => {
+                    if session.unprotect(bytes, &mut plain).is_err() {
+                        // Of two ends of a handshake one has its keys first.
+                        assert!(phone.dtls.is_some(), "encrypted otherwise");
+                        continue;
+                    }
+                    &plain
+                }
+                None => bytes,
+            };
             let (header, payload) = packet::parse(bytes).expect("we send proper RTP");
             if header.pt.0 == 101 {
                 phone.events.push((header.marker, payload.to_vec()));
                 continue;
             }
-            let mut pcm = vec![0; payload.len()];
-            phone.codec.decode(payload, &mut pcm);
-            phone.heard.extend(pcm);
+            let decoded = phone.decoder.decode(payload, &mut phone.heard);
+            decoded.expect("we send the codec that was agreed on");
         }
         output.packets.clear();
         output.closed.clear();
         self.events.append(&mut output.events);
         self.recorded.append(&mut output.recorded);
+    }
+
+    /// Lets the phones do what their handshakes are for.
+    fn shake_hands(&mut self) {
+        for phone in self.phones.values_mut() {
+            while let Some(output) = phone.dtls.as_mut().and_then(|it| it.poll(self.now)) {
+                match output {
+                    Output::Transmit(bytes) => {
+                        self.engine
+                            .receive(phone.key, &bytes, phone.address, self.now);
+                    }
+                    Output::Connected(session) => phone.srtp = Some(session),
+                    Output::Failed(error) => panic!("{error}"),
+                }
+            }
+        }
     }
 
     /// Samples recorded so far.
@@ -247,18 +369,27 @@ impl Simulation {
     }
 }
 
+fn pt(codec: Codec) -> u8 {
+    codec.static_pt().unwrap_or(111)
+}
+
 pub fn sdp(address: SocketAddr, direction: &str, formats: &str) -> String {
     format!(
         "v=0\r\no=- 7 7 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP {formats}\r\n\
-         a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na={direction}\r\n",
+         a=rtpmap:111 opus/48000/2\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na={direction}\r\n",
         ip = address.ip(),
         port = address.port(),
     )
 }
 
-/// Amplitude of a tone in some audio (Goertzel).
+/// Amplitude of a tone in some audio at 8 kHz.
 pub fn level(pcm: &[i16], hz: f64) -> f64 {
-    let factor = 2.0 * (std::f64::consts::TAU * hz / 8_000.0).cos();
+    level_at(Rate::Narrow, pcm, hz)
+}
+
+/// Amplitude of a tone in some audio (Goertzel).
+pub fn level_at(rate: Rate, pcm: &[i16], hz: f64) -> f64 {
+    let factor = 2.0 * (std::f64::consts::TAU * hz / f64::from(rate.hz())).cos();
     let (mut last, mut before) = (0.0, 0.0);
     for sample in pcm {
         (last, before) = (f64::from(*sample) + factor * last - before, last);
