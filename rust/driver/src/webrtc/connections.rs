@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ use crate::sys::{self, Epoll};
 
 /// Connections of one thread: all its legs could have one.
 const CONNECTIONS_MAX: usize = 4_096;
-/// Of them those that have named no leg yet; the oldest makes room.
+/// Of them those that have named no leg yet. For one more, the oldest of the network with most of them makes room: who
+/// floods us pushes out his own.
 const UNKNOWN_MAX: usize = 64;
 /// How long a connection may take for its first check; browsers send it at once.
 const UNKNOWN_TIME: Duration = Duration::from_secs(5);
@@ -133,7 +134,7 @@ impl Connections {
                 return;
             };
             if self.unknown.len() >= UNKNOWN_MAX {
-                self.close(self.unknown[0], gone);
+                self.close(self.unknown[self.makes_room()], gone);
             }
             if self.count() >= CONNECTIONS_MAX || self.by_peer.contains_key(&peer) {
                 continue;
@@ -166,6 +167,13 @@ impl Connections {
         }
         // More may wait, of which the listener does not tell again.
         drop(self.epoll.again(self.listener.as_fd(), LISTENER));
+    }
+
+    /// Which of the unknown ones is closed for another one.
+    fn makes_room(&self) -> usize {
+        let peer = |slot: &usize| self.slots[*slot].as_ref().map(|known| known.peer.ip());
+        let networks: Vec<u64> = self.unknown.iter().filter_map(peer).map(network).collect();
+        oldest_of_the_most(&networks)
     }
 
     /// Whether there may be more to read; an error ends the connection.
@@ -285,5 +293,45 @@ impl Connection {
             }
         }
         true
+    }
+}
+
+/// What one subscriber has: an address of IPv4, 64 bits of IPv6 (RFC 6177).
+fn network(address: IpAddr) -> u64 {
+    match address.to_canonical() {
+        IpAddr::V4(address) => u64::from(address.to_bits()),
+        IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
+    }
+}
+
+/// The first place of that network which has most places. Of networks with as many as each other, the one that has been
+/// there longest.
+fn oldest_of_the_most(networks: &[u64]) -> usize {
+    let places = |network: &u64| networks.iter().filter(|other| *other == network).count();
+    // The last of equal ones is taken: the first place, looked at from the end.
+    (0..networks.len())
+        .rev()
+        .max_by_key(|place| places(&networks[*place]))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_network_with_most_unknown_connections_makes_room_with_its_oldest() {
+        assert_eq!(oldest_of_the_most(&[1, 2, 2, 3, 2]), 1);
+        assert_eq!(oldest_of_the_most(&[3, 1, 2]), 0, "all as many: the oldest");
+        assert_eq!(oldest_of_the_most(&[4, 1, 2, 2, 1]), 1);
+    }
+
+    #[test]
+    fn a_subscriber_is_an_address_of_ipv4_or_half_a_one_of_ipv6() {
+        let of = |address: &str| network(address.parse().expect("an address"));
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:2"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+        assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.1"));
     }
 }
