@@ -1,5 +1,6 @@
 //! Whole engines with simulated phones: who hears whom, told apart by tone.
 
+#[allow(dead_code)]
 mod simulation;
 
 use std::net::SocketAddr;

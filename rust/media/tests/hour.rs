@@ -13,7 +13,7 @@ use std::time::Duration;
 use plenary_codec::{Codec, OpusSettings};
 use plenary_media::engine::{PHASES, SUB_TICK};
 use plenary_media::messages::LegStats;
-use simulation::Simulation;
+use simulation::{Phone, Simulation, pt, with_everything};
 
 /// What waits in a jitter buffer at most, and what a packet of its own adds.
 const CEILING_MS: f64 = 220.0;
@@ -66,6 +66,12 @@ struct Network {
     /// Losses come in bursts, and nothing gets through while the network is stalled.
     lossy: bool,
     stalled_until: Duration,
+    /// A hand-over: all is lost until then, and the way behind it is another one.
+    deaf_until: Duration,
+    way_ms: f64,
+    /// Each packet has the one before it once more (RFC 2198).
+    red: bool,
+    before: Option<(u32, Vec<u8>)>,
     /// By arrival.
     under_way: BinaryHeap<Reverse<(Duration, u64, Vec<u8>)>>,
     count: u64,
@@ -82,6 +88,10 @@ impl Network {
             next_packet: Duration::from_secs(1),
             lossy: false,
             stalled_until: Duration::ZERO,
+            deaf_until: Duration::ZERO,
+            way_ms: 20.0,
+            red: false,
+            before: None,
             under_way: BinaryHeap::new(),
             count: 0,
         }
@@ -92,18 +102,64 @@ impl Network {
         if self.dice.roll() < 1e-4 {
             self.stalled_until = now + Duration::from_millis(500);
         }
+        if self.dice.roll() < 2e-4 {
+            self.deaf_until = now + Duration::from_millis(300);
+            self.way_ms = 120.0 - self.way_ms;
+        }
         let change = if self.lossy { 0.3 } else { self.loss * 0.3 };
         self.lossy ^= self.dice.roll() < change;
-        if self.lossy {
+        if self.lossy || now < self.deaf_until {
             return;
         }
         // Reordering comes of jitter by itself; now and then a packet comes twice.
         let copies = if self.dice.roll() < 0.01 { 2 } else { 1 };
         for _ in 0..copies {
-            let delay = Duration::from_secs_f64(self.jitter_ms * self.dice.roll() / 1000.0);
+            let delay_ms = self.way_ms + self.jitter_ms * self.dice.roll();
+            let delay = Duration::from_secs_f64(delay_ms / 1000.0);
             let arrival = (now + delay).max(self.stalled_until);
             self.under_way
                 .push(Reverse((arrival, self.count, packet.clone())));
+        }
+    }
+}
+
+impl Network {
+    /// What the phone sends next, if it sends anything. Half of the time it says something.
+    fn next(&mut self, phone: &mut Phone) -> Option<Vec<u8>> {
+        let talks = (self.count / 170).is_multiple_of(2);
+        phone.hum_hz = talks.then_some(230.0);
+        // Once a minute each, at another moment of it for each phone: its numbers begin anew, it is another source, it
+        // has another codec without a word.
+        let name = self.name.as_bytes()[0];
+        match self.count.checked_sub(u64::from(name)).map(|it| it % 3_000) {
+            Some(1_000) => phone.seq = phone.seq.wrapping_add(9_999),
+            Some(2_000) => phone.ssrc = [phone.ssrc[0].wrapping_add(1); 4],
+            Some(2_500) => {
+                let other = match phone.codec() {
+                    Codec::Pcmu => Codec::Opus,
+                    Codec::Opus => Codec::G722,
+                    _ => Codec::Pcmu,
+                };
+                phone.set_codec(other, OpusSettings::default());
+                self.before = None;
+            }
+            _ => {}
+        }
+        let codec = phone.codec();
+        if codec == Codec::Pcmu && !talks {
+            // Silence suppression with comfort noise (RFC 3389), each tenth packet of it is sent.
+            phone.frame();
+            let noise = (self.count.is_multiple_of(10)).then_some([60]);
+            return noise.map(|level| phone.rtp(13, phone.timestamp(), &level));
+        }
+        let frame = phone.frame()?;
+        let before = self.before.replace(frame.clone());
+        match before {
+            // The offset has 14 bits.
+            Some(before) if self.red && frame.0.wrapping_sub(before.0) < 1 << 14 => {
+                Some(phone.red(&before, &frame))
+            }
+            _ => Some(phone.rtp(pt(codec), frame.0, &frame.1)),
         }
     }
 }
@@ -124,14 +180,7 @@ fn minute(room: &mut Simulation, networks: &mut [Network]) {
             while network.next_packet <= room.now {
                 let ms = 20.0 * (1.0 + network.drift_ppm * 1e-6);
                 network.next_packet += Duration::from_secs_f64(ms / 1000.0);
-                // Half of the time somebody says something; sometimes a phone begins anew.
-                let talks = network.count / 170 % 2 == 0;
-                phone.hum_hz = talks.then_some(230.0);
-                // Once a minute, at another moment of it for each phone, its numbers begin anew.
-                if network.count % 3_000 == 1_000 + u64::from(network.name.as_bytes()[0]) {
-                    phone.seq = phone.seq.wrapping_add(9_999);
-                }
-                match phone.packet() {
+                match network.next(phone) {
                     Some(packet) => network.send(packet, room.now),
                     None => network.count += 1,
                 }
@@ -145,6 +194,11 @@ fn minute(room: &mut Simulation, networks: &mut [Network]) {
             }
         }
         room.engine.tick(phase % PHASES, room.now);
+        for stats in room.engine.stats() {
+            let waits = stats.buffer_ms.max(stats.target_ms);
+            let (leg, now) = (stats.leg, room.now);
+            assert!(waits <= CEILING_MS, "{leg} waits {waits} ms at {now:?}");
+        }
         phase += 1;
         room.now += SUB_TICK;
         let output = room.engine.output();
@@ -162,8 +216,11 @@ fn last(minutes: u64) {
         Network::new("eve", 120.0, 150.0, 0.01),
     ];
     let codecs = [Codec::Opus, Codec::G722, Codec::Pcmu];
+    networks[1].red = true;
     for (network, codec) in networks.iter().zip(codecs) {
-        room.phone_with(network.name, 0.0, codec, opus);
+        room.phone_offering(network.name, 0.0, codec, opus, |offer| {
+            with_everything(offer, codec)
+        });
         room.join(network.name);
     }
     minute(&mut room, &mut networks);
@@ -173,15 +230,6 @@ fn last(minutes: u64) {
         // Who comes and goes leaves nothing behind.
         room.leave("ann");
         room.join("ann");
-        for network in &networks {
-            let stats = stats(&room, network.name);
-            let waits = stats.buffer_ms.max(stats.target_ms);
-            assert!(
-                waits <= CEILING_MS,
-                "{} waits {waits} ms in minute {n}",
-                network.name
-            );
-        }
         let waiting: usize = networks.iter().map(|it| it.under_way.len()).sum();
         let grown = LIVE_BYTES.get() - begin;
         // Packets on the way, a coder or two more or less.
@@ -194,6 +242,8 @@ fn last(minutes: u64) {
         let came = stats.packets_received as f64 / sent;
         assert!(came > 0.3, "{}: {came} of its packets came", network.name);
         assert!(stats.concealed_ms > 0 && stats.jitter_ms > 0.0);
+        assert!(stats.stretched_ms > 0 && stats.malformed == 0, "{stats:?}");
+        assert!(stats.fec_ms > 0 || !network.red, "{stats:?}");
     }
     assert_eq!(room.engine.legs(), 3);
 }

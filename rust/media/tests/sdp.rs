@@ -3,7 +3,8 @@
 use plenary_codec::Codec;
 use plenary_media::rtp::Pt;
 use plenary_media::sdp::{
-    Direction, LocalMedia, Negotiated, OpusWishes, Refusal, SdpSession, Security, SrtpPolicy, Terms,
+    Direction, Format, LocalMedia, Negotiated, OpusWishes, Refusal, SdpSession, Security,
+    SrtpPolicy, Terms,
 };
 use proptest::prelude::*;
 
@@ -56,13 +57,10 @@ fn a_phone_s_offer_is_answered_with_one_codec_and_its_events() {
         opus: OpusWishes::default(),
         dtmf_pt: Some(Pt(101)),
         dtmf_clock_hz: 8_000,
-        dtmf_receive_pt: Some(Pt(101)),
-        cn_pt: None,
         remote_rtp: "192.0.2.1:4000".parse().expect("an address"),
         remote_rtcp: "192.0.2.1:4001".parse().expect("an address"),
         rtcp_mux: false,
         direction: Direction::SendRecv,
-        ptime_ms: 30,
         security: Security::None,
     };
     assert_eq!(negotiated, expected);
@@ -176,27 +174,6 @@ fn rtcp_mux_is_answered_only_if_offered() {
     assert!(!without.rtcp_mux && !sdp.contains("rtcp-mux"));
 }
 
-#[test]
-fn packet_times_are_bounded() {
-    let cases = [
-        ("", 20),
-        ("a=ptime:10\n", 10),
-        ("a=ptime:60\n", 60),
-        ("a=ptime:400\n", 60),
-        ("a=ptime:0\n", 10),
-        ("a=ptime:x\n", 20),
-        ("a=ptime:20.0\n", 20),
-        ("a=ptime:40\na=maxptime:30\n", 30),
-    ];
-    for (lines, ms) in cases {
-        assert_eq!(
-            negotiated(&format!("m=audio 4000 RTP/AVP 0\n{lines}")).ptime_ms,
-            ms,
-            "{lines}"
-        );
-    }
-}
-
 /// RFC 3264 section 6: as many media lines as offered, in their order, those refused with port 0.
 #[test]
 fn other_streams_are_refused_in_their_places() {
@@ -300,10 +277,9 @@ fn events_may_have_another_number_in_each_direction() {
     session.offer();
     let answer = offer("m=audio 4000 RTP/AVP 0 96\na=rtpmap:96 telephone-event/8000\n");
     let negotiated = session.accept(&answer).expect("can do");
-    assert_eq!(
-        (negotiated.dtmf_pt, negotiated.dtmf_receive_pt),
-        (Some(Pt(96)), Some(Pt(101)))
-    );
+    assert_eq!(negotiated.dtmf_pt, Some(Pt(96)));
+    let events = Format::Dtmf { clock_hz: 8_000 };
+    assert_eq!(session.format(Pt(101)), Some(events), "as we have named it");
     assert!(session.offer().contains("RTP/AVP 0 8 101\r\n"));
 }
 

@@ -230,6 +230,10 @@ impl JitterBuffer {
         }
     }
 
+    pub fn codec(&self) -> Codec {
+        self.codec
+    }
+
     /// The peer changes its codec: what waits is dropped, what sounds fades out.
     pub fn set_codec(&mut self, codec: Codec) {
         if codec != self.codec {

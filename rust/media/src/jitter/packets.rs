@@ -16,7 +16,7 @@ pub struct Packet {
     pub start: i64,
     /// Duration in the same units.
     pub len: i64,
-    /// Extended sequence number; that of a redundant block is the one of the packet it stands for, if known.
+    /// Extended sequence number; a redundant block has none.
     pub seq: Option<u64>,
     /// When it came, in the same units.
     pub arrival: i64,
@@ -37,15 +37,25 @@ pub struct Packets {
 }
 
 impl Packets {
-    /// Takes a packet; `false` if there is one at its place.
-    pub fn insert(&mut self, packet: Packet, payload: &[u8]) -> bool {
+    /// Takes a packet, unless there is one at its place. What came itself replaces what came of it as redundancy.
+    pub fn insert(&mut self, packet: Packet, payload: &[u8]) {
         let place = self
             .waiting
             .iter()
             .rposition(|other| other.start <= packet.start)
             .map_or(0, |before| before + 1);
         if place > 0 && self.waiting[place - 1].start == packet.start {
-            return false;
+            let there = &mut self.waiting[place - 1];
+            if there.seq.is_none() && packet.seq.is_some() {
+                let mut kept = core::mem::take(&mut there.payload);
+                kept.clear();
+                kept.extend_from_slice(payload);
+                *there = Packet {
+                    payload: kept,
+                    ..packet
+                };
+            }
+            return;
         }
         let mut kept = self.spare.pop().unwrap_or_default().payload;
         kept.clear();
@@ -55,7 +65,6 @@ impl Packets {
             ..packet
         };
         self.waiting.insert(place, packet);
-        true
     }
 
     pub fn front(&self) -> Option<&Packet> {

@@ -137,7 +137,10 @@ impl Leg {
             };
             match u32::from(block.timestamp_offset) {
                 0 => self.hear_packet(codec, place, block.data, marker, arrival),
-                offset if self.is_heard() => self.jitter.push_redundant(place, offset, block.data),
+                // Of a phone that has just changed its codec the redundancy is still of the old one.
+                offset if self.is_heard() && codec == self.jitter.codec() => {
+                    self.jitter.push_redundant(place, offset, block.data);
+                }
                 _ => {}
             }
         }

@@ -20,6 +20,9 @@ use plenary_transport::srtp::Session;
 /// Loudness of a phone's tone.
 pub const AMPLITUDE: f64 = 4_000.0;
 
+/// Payload type of RED.
+pub const RED: u8 = 98;
+
 pub fn id(name: &str) -> Id {
     Id::new(name).expect("an id")
 }
@@ -55,6 +58,7 @@ pub struct Phone {
     pub srtp: Option<Box<Session>>,
     pub dtls: Option<Endpoint>,
     pub seq: u16,
+    pub ssrc: [u8; 4],
     /// Frames that the phone has sent.
     frames: u32,
 }
@@ -68,8 +72,18 @@ impl Phone {
         self.heard.clear();
     }
 
+    pub fn codec(&self) -> Codec {
+        self.codec
+    }
+
     /// The next packet of what the phone says; `None` if its codec sends nothing for silence.
     pub fn packet(&mut self) -> Option<Vec<u8>> {
+        let (timestamp, payload) = self.frame()?;
+        Some(self.rtp(pt(self.codec), timestamp, &payload))
+    }
+
+    /// What the phone says next: RTP timestamp and payload.
+    pub fn frame(&mut self) -> Option<(u32, Vec<u8>)> {
         let (hz, rate) = (self.hum_hz.unwrap_or(0.0), self.codec.rate());
         let amplitude = self.amplitude;
         let first = self.frames * rate.frame() as u32;
@@ -95,7 +109,7 @@ impl Phone {
         let len = self.encoder.encode(&pcm, &mut payload);
         let timestamp = self.timestamp();
         self.frames += 1;
-        (len > 0).then(|| self.rtp(pt(self.codec), timestamp, &payload[..len]))
+        (len > 0).then(|| (timestamp, payload[..len].to_vec()))
     }
 
     /// Encrypts a packet, if the phone does that; nothing while it waits for keys.
@@ -114,10 +128,19 @@ impl Phone {
         let mut bytes = vec![0x80, pt];
         bytes.extend(self.seq.to_be_bytes());
         bytes.extend(timestamp.to_be_bytes());
-        bytes.extend([9, 9, 9, 9]);
+        bytes.extend(self.ssrc);
         bytes.extend(payload);
         self.seq = self.seq.wrapping_add(1);
         bytes
+    }
+
+    /// A packet that has the frame before it once more (RFC 2198), as payload type [`RED`].
+    pub fn red(&mut self, before: &(u32, Vec<u8>), now: &(u32, Vec<u8>)) -> Vec<u8> {
+        let pt = pt(self.codec);
+        let offset = now.0.wrapping_sub(before.0);
+        let header = 1 << 31 | u32::from(pt) << 24 | offset << 10 | before.1.len() as u32;
+        let payload = [&header.to_be_bytes()[..], &[pt], &before.1, &now.1].concat();
+        self.rtp(RED, now.0, &payload)
     }
 
     pub fn timestamp(&self) -> u32 {
@@ -222,6 +245,7 @@ impl Simulation {
                 srtp: None,
                 dtls: None,
                 seq: 100,
+                ssrc: [9; 4],
                 frames: 0,
             },
         );
@@ -369,8 +393,15 @@ impl Simulation {
     }
 }
 
-fn pt(codec: Codec) -> u8 {
+pub fn pt(codec: Codec) -> u8 {
     codec.static_pt().unwrap_or(111)
+}
+
+/// Has a phone offer all codecs, comfort noise and RED; it likes `codec` best.
+pub fn with_everything(offer: String, codec: Codec) -> String {
+    let (pt, all) = (pt(codec), "111 9 0 13 98 101");
+    offer.replace(&format!("RTP/AVP {pt} 101"), &format!("RTP/AVP {pt} {all}"))
+        + "a=rtpmap:98 red/8000\r\n"
 }
 
 pub fn sdp(address: SocketAddr, direction: &str, formats: &str) -> String {

@@ -197,6 +197,7 @@ impl JitterBuffer {
             self.stats.delay_ms += (wait_ms - self.stats.delay_ms) * DELAY_SMOOTHING;
             self.last = Some((seq, packet.end()));
         } else {
+            self.recovered += packet.end() - packet.start.max(self.floor);
             self.last = next.map(|seq| (seq, packet.end()));
         }
     }
