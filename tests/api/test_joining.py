@@ -173,6 +173,7 @@ def test_keys_are_those_of_a_phone(client: Client, digits: str):
     page = Page(client)
     answer = page.ask("POST", f"{page.base}/join/{page.joined()}/digits", json={"digits": digits})
     assert answer.json()["code"] == "invalid_value"
+    assert "1 to 32 of the keys 0123456789*#ABCD" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("seats", [1, 200])

@@ -6,12 +6,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from lateness import Lateness
 from plenary.media import messages as wire
 from plenary.testing import Voice, sdp
 from plenary.testing.engine import EngineClient, engine_client, native_engine
 from ports import free_ports
 
-SECONDS_MAX = 15.0
+SECONDS_MAX = 30.0
+GAP_MS = 100.0
 
 
 class Stage:
@@ -22,6 +24,8 @@ class Stage:
         self.room = name[-64:]
         self.folder = folder
         self._exits = exits
+        self._lateness = Lateness()
+        exits.callback(self._lateness.stop)
         self._number = itertools.count(1)
         client.send(wire.OpenRoom(room=self.room))
 
@@ -39,6 +43,12 @@ class Stage:
 
     async def callers(self, codecs: list[str]) -> "list[Caller]":
         return [await self.caller(codec) for codec in codecs]
+
+    def assert_whole(self, caller: "Caller") -> None:
+        """Every packet has come to him, once, and none too long after the one before."""
+        reception = caller.voice.reception
+        assert (reception.lost, reception.duplicates, reception.malformed) == (0, 0, 0), reception
+        assert reception.longest_gap_ms <= GAP_MS + 1000 * self._lateness.most_s, reception
 
 
 class Caller:

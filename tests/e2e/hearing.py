@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 
 from serving import Serving
 
+from lateness import Lateness
 from plenary.testing.phone import Phone
 from plenary.testing.tones import RATE_HZ, Pcm, level_dbfs, tones_in
 
@@ -17,7 +18,6 @@ FAREWELL_S = 1.0
 GAP_MS = 100
 AUDIBLE_DBFS = -40.0
 _WINDOW = RATE_HZ // 50
-_WATCH_S = 0.01
 
 
 async def hears(phone: Phone, wanted: set[int], timeout_s: float = 6.0) -> None:
@@ -50,17 +50,11 @@ def longest_silence_ms(sound: Pcm) -> int:
 
 
 class Listening:
-    """No gap from here on: neither in the sound nor between two packets.
-
-    The phones are in this process: what it was too late for itself, because the machine was busy, is no gap of the
-    server's.
-    """
+    """No gap from here on: neither in the sound nor between two packets."""
 
     def __init__(self, *phones: Phone) -> None:
         self._from = {phone: (len(phone.heard().pcm), phone.reception.longest_gap_ms) for phone in phones}
-        self._loop = asyncio.get_running_loop()
-        self._late_s = 0.0
-        self._watch = self._loop.call_later(_WATCH_S, self._on_time, self._loop.time() + _WATCH_S)
+        self._lateness = Lateness()
 
     def without(self, phone: Phone) -> "Listening":
         """That one goes, and is allowed to hear nothing."""
@@ -68,18 +62,12 @@ class Listening:
         return self
 
     def assert_no_gap(self) -> None:
-        self._watch.cancel()
-        allowed_ms = GAP_MS + 1000 * self._late_s
+        allowed_ms = GAP_MS + 1000 * self._lateness.stop()
         for phone, (start, gap_ms) in self._from.items():
             sound = phone.heard().pcm[start:]
             assert len(sound) > 0, f"{phone.name} hears nothing at all any more"
             assert longest_silence_ms(sound) <= allowed_ms, f"{phone.name} heard a gap"
             assert phone.reception.longest_gap_ms <= max(gap_ms, allowed_ms), f"{phone.name}: {phone.reception}"
-
-    def _on_time(self, due: float) -> None:
-        now = self._loop.time()
-        self._late_s = max(self._late_s, now - due)
-        self._watch = self._loop.call_later(_WATCH_S, self._on_time, now + _WATCH_S)
 
 
 @contextlib.asynccontextmanager

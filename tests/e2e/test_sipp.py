@@ -35,6 +35,8 @@ HEADER_ONLY = "v=0\nthis is no session description\n"
 SPOKEN = timedelta(seconds=0.4)
 """No voice says two words in less."""
 RELAY = "application/dtmf-relay"
+LINGERS_MS = 1_000
+"""Until also a busy machine has let a caller in."""
 WAITS = [{"type": "sleep", "option": {"duration": 20_000}}]
 """Pre-actions that do not answer."""
 
@@ -92,7 +94,7 @@ async def test_calls_as_they_come(server: Serving, tmp_path: Path):
     conferences = {name: (await server.create(name=name, pre_actions=slow.get(name, [])))["id"] for name in stories}
     await asyncio.gather(
         *(
-            call(tmp_path, name, server.sip, conferences[name], steps, pause(100), BYE)
+            call(tmp_path, name, server.sip, conferences[name], steps, pause(LINGERS_MS), BYE)
             for name, steps in stories.items()
         )
     )
