@@ -14,6 +14,7 @@ from ..core.limits import RECORDING_MAX_S, TIMEOUT_MAX_S
 from ..core.resources import Action, Address, ConferenceStatus, ConferenceType, Settings, TokenRole
 
 UUID_PATTERN = f"^{ids.UUID_PATTERN}$"
+KEYS_PATTERN = "^[0-9*#A-D]{1,32}$"
 STAMP_PATTERN = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}$"
 
 TOKEN_EXPIRY_MAX_S = 366 * 86_400
@@ -175,7 +176,7 @@ class CreateTokenBody(Body, frozen=True, kw_only=True):
 class DigitsBody(Body, frozen=True, kw_only=True):
     """Keys that are pressed, in their order."""
 
-    digits: Annotated[str, msgspec.Meta(pattern="^[0-9*#A-D]{1,32}$")]
+    digits: Annotated[str, msgspec.Meta(pattern=KEYS_PATTERN)]
     """1 to 32 of `0123456789*#ABCD`."""
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from ..core.ids import is_id
 from ..core.wording import located, misfit, printable
-from .bodies import STAMP_PATTERN, UUID_PATTERN
+from .bodies import KEYS_PATTERN, STAMP_PATTERN, UUID_PATTERN
 from .problems import Problem
 
 BODY_MAX = 1024 * 1024
@@ -89,6 +89,8 @@ def of_validation(message: str, struct: type[msgspec.Struct]) -> Problem:
         code, sentence = "invalid_id", "Expected an id: a UUID in lower case."
     elif STAMP_PATTERN in message:
         sentence = "Expected a time as the API writes it."
+    elif KEYS_PATTERN in message:
+        sentence = "Expected 1 to 32 of the keys 0123456789*#ABCD."
     return Problem(code, located(wrong.where, sentence), pointer=wrong.pointer)
 
 
