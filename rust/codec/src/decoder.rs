@@ -128,15 +128,6 @@ impl Decoder {
         done.is_ok()
     }
 
-    /// As it was when new: for a stream that begins anew (another SSRC, a jump in time).
-    pub fn reset(&mut self) {
-        match &mut self.0 {
-            State::Pcmu | State::Pcma => {}
-            State::G722(g722) => **g722 = g722::Decoder::default(),
-            State::Opus(opus) => opus.reset(),
-        }
-    }
-
     /// Bytes of memory that its state takes.
     #[must_use]
     pub fn state_bytes(&self) -> usize {

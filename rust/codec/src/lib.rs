@@ -7,7 +7,6 @@
 #![deny(unsafe_code)]
 
 pub mod audio;
-pub mod cn;
 mod codec;
 mod decoder;
 mod encoder;

@@ -3,7 +3,6 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use plenary_codec::cn::{ComfortNoise, Generator};
 use plenary_codec::{
     Codec, Decoder, Encoder, Frame, MAX_PAYLOAD, OpusSettings, Rate, Resampler, red,
 };
@@ -61,7 +60,6 @@ fn encoding_decoding_and_making_good_allocate_nothing() {
                 decoder.fec(&out[..length], 960, &mut pcm);
                 decoder.conceal(960, &mut pcm);
                 assert!(decoder.decode(&[], &mut pcm).is_err());
-                decoder.reset();
             }
             encoder.take_over(&frame);
         });
@@ -70,7 +68,7 @@ fn encoding_decoding_and_making_good_allocate_nothing() {
 }
 
 #[test]
-fn resampling_redundancy_and_noise_allocate_nothing() {
+fn resampling_and_redundancy_allocate_nothing() {
     for from in Rate::ALL {
         for to in Rate::ALL {
             let mut resampler = Resampler::new(from, to);
@@ -78,12 +76,6 @@ fn resampling_redundancy_and_noise_allocate_nothing() {
             assert_eq!(allocations(|| resampler.process(&input, &mut output)), 0);
         }
     }
-    let noise = ComfortNoise::parse(&[40, 100]).expect("well formed");
-    let mut frame = Frame::silence(Rate::Narrow);
-    assert_eq!(
-        allocations(|| Generator::new(1).fill(&noise, &mut frame)),
-        0
-    );
     let read = allocations(|| {
         assert_eq!(
             red::parse(&[0x80, 0, 0, 1, 0, 7, 8]).map(Iterator::count),

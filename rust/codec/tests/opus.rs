@@ -316,21 +316,6 @@ fn what_has_no_concealment_says_so() {
 }
 
 #[test]
-fn a_reset_decoder_is_as_new() {
-    let packets = packets(&mut encoder(Rate::Full, DEFAULT), &voice(48_000, 1, 1));
-    let mut decoder = Decoder::new(Codec::Opus, Rate::Full);
-    let (mut first, mut second) = (Vec::new(), Vec::new());
-    for packet in &packets {
-        decoder.decode(packet, &mut first).expect("a packet");
-    }
-    decoder.reset();
-    for packet in &packets {
-        decoder.decode(packet, &mut second).expect("a packet");
-    }
-    assert_eq!(first, second);
-}
-
-#[test]
 fn a_clone_of_a_decoder_goes_on_from_the_same_state() {
     for codec in Codec::ALL {
         let mut encoder = Encoder::new(codec, Rate::Full, DEFAULT);

@@ -104,8 +104,6 @@ pub struct Negotiated {
     pub peer_receives: bool,
     pub peer_sends: bool,
     pub opus: OpusWishes,
-    /// Milliseconds of audio that the peer would like in a packet.
-    pub ptime_ms: Option<u32>,
 }
 
 #[derive(Clone, Debug)]

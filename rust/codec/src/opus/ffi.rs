@@ -128,13 +128,6 @@ impl Decoder {
         }
     }
 
-    pub fn reset(&mut self) {
-        // SAFETY: see the head of the file; this request takes no argument.
-        unsafe {
-            sys::opus_decoder_ctl(self.0.as_mut_ptr().cast(), sys::OPUS_RESET_STATE);
-        }
-    }
-
     pub fn bytes(&self) -> usize {
         size_of_val(&*self.0)
     }

@@ -63,10 +63,6 @@ impl Decoder {
         self.state.conceal(pcm)
     }
 
-    pub fn reset(&mut self) {
-        self.state.reset();
-    }
-
     pub fn state_bytes(&self) -> usize {
         self.state.bytes()
     }

@@ -195,8 +195,6 @@ fn negotiated(media: &webrtc::Negotiated) -> Negotiated {
         opus: wishes,
         dtmf_pt: media.events.map(|(pt, _)| Pt(pt)),
         dtmf_clock_hz: media.events.map_or(8_000, |(_, clock_hz)| clock_hz),
-        dtmf_receive_pt: media.event_pts.first().map(|(pt, _)| Pt(*pt)),
-        cn_pt: None,
         remote_rtp: nowhere,
         remote_rtcp: nowhere,
         rtcp_mux: true,
@@ -206,7 +204,6 @@ fn negotiated(media: &webrtc::Negotiated) -> Negotiated {
             (false, true) => Direction::RecvOnly,
             (false, false) => Direction::Inactive,
         },
-        ptime_ms: 20,
         security: Security::None,
     }
 }

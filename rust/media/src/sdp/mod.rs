@@ -95,18 +95,12 @@ pub struct Negotiated {
     pub dtmf_pt: Option<Pt>,
     /// Ticks a second of the events that we send: the codec's clock if the peer has it (RFC 4733 section 2.1).
     pub dtmf_clock_hz: u32,
-    /// Payload type of telephone-event that the peer sends to us.
-    pub dtmf_receive_pt: Option<Pt>,
-    /// Payload type of comfort noise that the peer takes. We don't ask for any: it cuts what is soft.
-    pub cn_pt: Option<Pt>,
     pub remote_rtp: SocketAddr,
     /// The same as `remote_rtp` with rtcp-mux.
     pub remote_rtcp: SocketAddr,
     pub rtcp_mux: bool,
     /// Ours.
     pub direction: Direction,
-    /// Milliseconds of audio in a packet that the peer wishes to get, 10 to 60.
-    pub ptime_ms: u8,
     pub security: Security,
 }
 
@@ -153,7 +147,8 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// What we send in a packet, in milliseconds.
+/// What we send in a packet, in milliseconds. What a peer would like to get is a wish (RFC 8866 section 6.4); a packet
+/// each tick is what the mix makes.
 const PTIME_MS: u8 = 20;
 
 /// The offers and answers of one leg, from its first to its last.
@@ -314,10 +309,7 @@ impl SdpSession {
         let profile = usable(&answer, media)?;
         let liked = media.known.iter().find_map(|known| self.audio(known));
         let security = self.guard.accept(&answer, media, self.security())?;
-        let mut negotiated = negotiate(&answer, media, liked, security)?;
-        // Each side is sent events under the number that it has named itself.
-        let clock_hz = negotiated.dtmf_clock_hz;
-        negotiated.dtmf_receive_pt = Some(self.receives.number(Format::Dtmf { clock_hz }));
+        let negotiated = negotiate(&answer, media, liked, security)?;
         self.offer_open = false;
         self.profile = profile;
         self.negotiated = Some(negotiated);
@@ -449,23 +441,17 @@ fn negotiate(
             Direction::Inactive
         };
     }
-    let ptime_ms = media.ptime_ms.or(description.ptime_ms).unwrap_or(PTIME_MS);
-    let ptime_ms = ptime_ms.min(media.maxptime_ms.unwrap_or(u8::MAX));
     let dtmf = events(media, codec.clock_hz());
-    let cn = |(pt, format): &(Pt, Format)| (*format == Format::ComfortNoise).then_some(*pt);
     Ok(Negotiated {
         codec,
         pt,
         opus: media.opus,
         dtmf_pt: dtmf.map(|(pt, _)| pt),
         dtmf_clock_hz: dtmf.map_or(codec.clock_hz(), |(_, clock_hz)| clock_hz),
-        dtmf_receive_pt: dtmf.map(|(pt, _)| pt),
-        cn_pt: media.known.iter().find_map(cn),
         remote_rtp,
         remote_rtcp,
         rtcp_mux: media.rtcp_mux,
         direction,
-        ptime_ms: ptime_ms.clamp(10, 60),
         security,
     })
 }

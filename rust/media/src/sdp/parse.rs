@@ -30,7 +30,6 @@ pub struct Description {
     pub origin: Option<(u64, u64)>,
     pub address: Option<IpAddr>,
     pub direction: Option<Direction>,
-    pub ptime_ms: Option<u8>,
     /// For all media that have none of their own.
     pub fingerprint: Option<Fingerprint>,
     pub unknown_fingerprint: bool,
@@ -48,8 +47,6 @@ pub struct Media {
     pub formats: String,
     pub address: Option<IpAddr>,
     pub direction: Option<Direction>,
-    pub ptime_ms: Option<u8>,
-    pub maxptime_ms: Option<u8>,
     pub rtcp_mux: bool,
     /// Port, and address if it isn't that of RTP (RFC 3605).
     pub rtcp: Option<(u16, Option<IpAddr>)>,
@@ -258,7 +255,6 @@ fn session_attribute(value: &str, description: &mut Description) {
         description.ice = true;
     } else {
         description.direction = direction(value).or(description.direction);
-        description.ptime_ms = milliseconds(value, "ptime:").or(description.ptime_ms);
     }
 }
 
@@ -296,8 +292,6 @@ fn media_attribute(value: &str, media: &mut Media, maps: &mut Maps) -> Result<()
         media.rtcp = Some((port, connection(rest).ok()));
     } else {
         media.direction = direction(value).or(media.direction);
-        media.ptime_ms = milliseconds(value, "ptime:").or(media.ptime_ms);
-        media.maxptime_ms = milliseconds(value, "maxptime:").or(media.maxptime_ms);
     }
     Ok(())
 }
@@ -310,10 +304,4 @@ fn direction(value: &str) -> Option<Direction> {
         "inactive" => Some(Direction::Inactive),
         _ => None,
     }
-}
-
-fn milliseconds(value: &str, name: &str) -> Option<u8> {
-    // Some write fractions ("20.0").
-    let whole = value.strip_prefix(name)?.split('.').next()?;
-    whole.trim().parse::<u32>().ok().map(|ms| ms.min(255) as u8)
 }

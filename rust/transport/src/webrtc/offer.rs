@@ -59,7 +59,6 @@ pub struct Offer {
     /// Payload type and clock rate of telephone events.
     pub events: Vec<(u8, u32)>,
     pub opus: OpusWishes,
-    pub ptime_ms: Option<u32>,
     /// The number of the header extension of RFC 6464.
     pub level_extension: Option<u8>,
     pub ssrcs: Vec<u32>,
@@ -152,10 +151,6 @@ impl Offer {
             receives,
             events,
             opus: wishes,
-            ptime_ms: section
-                .value("ptime")
-                .and_then(|ptime| ptime.parse().ok())
-                .filter(|ptime| (1..=120).contains(ptime)),
             level_extension: section.values("extmap").find_map(level_extension),
             ssrcs: ssrcs(section),
             formats,

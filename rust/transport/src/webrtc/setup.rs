@@ -48,7 +48,6 @@ pub fn agree(offer: &Offer, preference: &[Format]) -> Option<Negotiated> {
         peer_receives: offer.receives,
         peer_sends: offer.sends,
         opus: offer.opus,
-        ptime_ms: offer.ptime_ms,
     })
 }
 

@@ -1,4 +1,4 @@
-//! What a frame of 20 ms costs: `cargo run --release -p plenary-codec --example cost`.
+//! What a frame of 20 ms costs: `cargo run --release -p plenary-codec --example codec_cost`.
 //!
 //! Each figure is the median of rounds over two seconds of a voice-like sound, so that other work on the machine hardly
 //! shows. Nothing here asserts anything.

@@ -1,7 +1,7 @@
 //! What encryption costs: nanoseconds for each packet of 20 ms of G.711 (172 bytes), and for a DTLS handshake; the least
 //! of several rounds, as other work on the machine only adds.
 //!
-//! `cargo run --release -p plenary-transport --example cost`
+//! `cargo run --release -p plenary-transport --example transport_cost`
 
 use core::time::Duration;
 use std::hint::black_box;

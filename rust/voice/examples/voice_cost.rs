@@ -1,6 +1,6 @@
 //! What each processor costs: nanoseconds per frame of 20 ms, and bytes it keeps.
 //!
-//! `cargo run --release -p plenary-voice --example cost`
+//! `cargo run --release -p plenary-voice --example voice_cost`
 
 use std::hint::black_box;
 use std::time::Instant;
