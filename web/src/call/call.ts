@@ -1,13 +1,12 @@
 /** The person's own call: carries out what the machine of `link.ts` decides, and tells it what happened. */
 import { computed, effect, signal, untracked } from "@preact/signals";
-import type { Answer, Api, Invitation, Problem, ServerQuality, You } from "../api";
+import type { Answer, Api, Invitation, Problem, You } from "../api";
 import type { Microphone } from "../sound/microphone";
 import type { Speaker } from "../sound/speaker";
 import { type Effect, isIn, type Link, type LinkEvent, step } from "./link";
 import { Peer } from "./peer";
 import type { SeatStore } from "./seat";
 
-const QUALITY_MS = 3_000;
 /** An answer that was under way when the mute was changed has come by then. */
 const SETTLING_MS = 1_000;
 
@@ -22,12 +21,13 @@ export class Call {
     /** What the person wants; the server and the track follow. Changed by `mute`. */
     readonly muted = signal(false);
     readonly mutedByAnother = signal(false);
+    /** He has chosen to come without a microphone. */
+    readonly listening = signal(false);
     /** The key is held down: heard, although muted. */
     readonly pushed = signal(false);
     /** What is sent; null: nothing. */
     readonly track = signal<MediaStreamTrack | null>(null);
     readonly silent = computed(() => !this.track.value || (this.muted.value && !this.pushed.value));
-    readonly serverQuality = signal<ServerQuality | null>(null);
     readonly peer = signal<Peer | null>(null);
     /** When he came in, by `performance.now()`. */
     readonly since_ms = signal<number | null>(null);
@@ -66,11 +66,11 @@ export class Call {
         });
         addEventListener("online", () => this.happened({ is: "moved" }));
         onOtherNetwork(() => this.happened({ is: "moved" }));
-        setInterval(() => void this.measure(), QUALITY_MS);
     }
 
     /** Into the conference, with the microphone unless he only `listens`. */
     async join(listens: boolean): Promise<void> {
+        this.listening.value = listens;
         this.seat.save({ listening: listens });
         if (!listens && this.speaks && !this.track.value && !(await this.withMicrophone())) return;
         if (listens) this.withoutMicrophone();
@@ -80,8 +80,9 @@ export class Call {
 
     /** Back into the seat, after the page was loaded anew. The microphone follows when it is there. */
     async return(): Promise<void> {
+        this.listening.value = this.seat.value.listening;
         this.happened({ is: "return" });
-        if (this.speaks && !this.seat.value.listening) this.send(await this.microphone.start());
+        if (this.speaks && !this.listening.value) await this.withMicrophone();
     }
 
     leave(): void {
@@ -94,6 +95,7 @@ export class Call {
     }
 
     async withMicrophone(): Promise<boolean> {
+        this.listening.value = false;
         const track = await this.microphone.start();
         if (!track) return false;
         this.send(track);
@@ -239,7 +241,6 @@ export class Call {
         this.peer.value = null;
         this.location.value = null;
         this.you.value = null;
-        this.serverQuality.value = null;
         this.pushed.value = false;
         this.speaker.play(null);
     }
@@ -266,13 +267,6 @@ export class Call {
             this.settled_ms = performance.now() + SETTLING_MS;
             this.mutings -= 1;
         });
-    }
-
-    private async measure(): Promise<void> {
-        const location = this.location.value;
-        if (!location || this.link.value.at !== "up" || document.hidden) return;
-        const got = await this.api.quality(location);
-        if (got.ok && location === this.location.value) this.serverQuality.value = got.value;
     }
 }
 

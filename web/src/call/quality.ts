@@ -76,9 +76,9 @@ const GAPS_POOR_PERCENT = 8;
 
 /**
  * The worse of what the page sees and what the server sees, in plain words. The server does not know how long this
- * browser keeps sound back before it plays it: that is added.
+ * browser keeps sound back before it plays it: that is added. `givenUp`: nothing was measured for too long.
  */
-export function verdict(here: Figures | null, server: ServerQuality | null): Verdict {
+export function verdict(here: Figures | null, server: ServerQuality | null, givenUp = false): Verdict {
     const delay_ms = server?.mouth_to_ear_ms == null ? null : server.mouth_to_ear_ms + (here?.buffer_ms ?? 0);
     const behind = delay_ms === null ? "" : `, about ${roundedDelay(delay_ms)} ms behind`;
     const hearing = gapGrade(here?.concealed_percent ?? here?.loss_percent ?? null);
@@ -86,7 +86,7 @@ export function verdict(here: Figures | null, server: ServerQuality | null): Ver
     const delay = delay_ms === null ? null : delay_ms > DELAY_POOR_MS ? 2 : delay_ms > DELAY_FAIR_MS ? 1 : 0;
     const score = server?.words ? { excellent: 0, good: 0, fair: 1, poor: 2, bad: 2 }[server.words] : null;
     const known = [hearing, speaking, delay, score].filter((value) => value !== null);
-    if (known.length === 0) return { grade: null, words: "Measuring…", advice: "" };
+    if (known.length === 0) return { grade: null, words: givenUp ? "Can't be measured" : "Measuring…", advice: "" };
     const worst = Math.max(...known);
     const grade = (["good", "fair", "poor"] as const)[worst] ?? "poor";
     return { grade, words: `${WORDS[grade]}${behind}`, advice: worst === 0 ? "" : advice(hearing, speaking, delay) };

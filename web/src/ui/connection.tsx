@@ -1,6 +1,7 @@
 /** How good the connection is: a word on the page, figures behind it. */
 import { useState } from "preact/hooks";
-import { verdict } from "../call/quality";
+import type { ServerQuality } from "../api";
+import type { Figure } from "../call/measuring";
 import { Dialog } from "./dialog";
 import type { House } from "./house";
 import { SignalIcon } from "./icons";
@@ -9,10 +10,11 @@ const BARS = { good: 3, fair: 2, poor: 1 } as const;
 
 export function Connection({ house }: { house: House }) {
     const [open, setOpen] = useState(false);
-    const { call } = house;
-    const figures = call.peer.value?.figures.value ?? null;
-    const server = call.serverQuality.value;
-    const { grade, words, advice } = verdict(figures, server);
+    const { verdict, here, server, givenUp, alone } = house.measurements;
+    const { grade, words, advice } = verdict.value;
+    const silent = house.call.track.value ? "" : "you send no sound";
+    const row = (figure: Figure, value: string | null, otherwise = "") =>
+        value ?? (otherwise || (givenUp.value.has(figure) ? "can't be measured" : "not measured yet"));
     return (
         <>
             <button type="button" class={`quality ${grade ?? ""}`} onClick={() => setOpen(true)}>
@@ -27,17 +29,20 @@ export function Connection({ house }: { house: House }) {
                     <p class={`verdict ${grade ?? ""}`}>{words}</p>
                     {advice && <p>{advice}</p>}
                     <dl class="figures">
-                        <Figure name="From your mouth to their ears" value={server?.mouth_to_ear_ms} unit="ms" />
-                        <Figure name="To the server and back" value={figures?.round_trip_ms} unit="ms" />
-                        <Figure name="Kept back here against gaps" value={figures?.buffer_ms} unit="ms" />
-                        <Figure name="Lost on the way to you" value={figures?.loss_percent} unit="%" digits={1} />
-                        <Figure name="Lost on the way from you" value={server?.loss_percent} unit="%" digits={1} />
-                        <div>
-                            <dt>Sound</dt>
-                            <dd>
-                                {server?.codec ? soundInWords(server.codec, server.sample_rate_hz) : "not known yet"}
-                            </dd>
-                        </div>
+                        <Row name="From your mouth to their ears">
+                            {row(
+                                "mouth_to_ear",
+                                ms(server.value?.mouth_to_ear_ms),
+                                alone.value ? "nobody else is here" : "",
+                            )}
+                        </Row>
+                        <Row name="To the server and back">{row("round_trip", ms(here.value?.round_trip_ms))}</Row>
+                        <Row name="Kept back here against gaps">{row("buffer", ms(here.value?.buffer_ms))}</Row>
+                        <Row name="Lost on the way to you">{row("loss_here", percent(here.value?.loss_percent))}</Row>
+                        <Row name="Lost on the way from you">
+                            {row("loss_there", percent(server.value?.loss_percent), silent)}
+                        </Row>
+                        <Row name="Sound">{row("codec", sound(server.value))}</Row>
                     </dl>
                 </Dialog>
             )}
@@ -45,26 +50,27 @@ export function Connection({ house }: { house: House }) {
     );
 }
 
-function Figure({
-    name,
-    value,
-    unit,
-    digits = 0,
-}: {
-    name: string;
-    value: number | null | undefined;
-    unit: string;
-    digits?: number;
-}) {
+function Row({ name, children }: { name: string; children: string }) {
     return (
         <div>
             <dt>{name}</dt>
-            <dd>{value === null || value === undefined ? "not measured yet" : `${value.toFixed(digits)} ${unit}`}</dd>
+            <dd>{children}</dd>
         </div>
     );
 }
 
-function soundInWords(codec: string, rate_hz: number | null): string {
-    const name = codec.toLowerCase() === "opus" ? "Opus" : codec;
-    return rate_hz ? `${name}, ${rate_hz / 1000} kHz` : name;
+type Measured = number | null | undefined;
+
+function ms(value: Measured): string | null {
+    return value == null ? null : `${value.toFixed(0)} ms`;
+}
+
+function percent(value: Measured): string | null {
+    return value == null ? null : `${value.toFixed(1)} %`;
+}
+
+function sound(server: ServerQuality | null): string | null {
+    if (!server?.codec) return null;
+    const name = server.codec.toLowerCase() === "opus" ? "Opus" : server.codec;
+    return server.sample_rate_hz ? `${name}, ${server.sample_rate_hz / 1000} kHz` : name;
 }

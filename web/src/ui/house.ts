@@ -2,6 +2,7 @@
 import { effect, signal } from "@preact/signals";
 import type { Api, Invitation } from "../api";
 import { Call } from "../call/call";
+import { Measurements } from "../call/measurements";
 import { Roster } from "../call/roster";
 import { SeatStore } from "../call/seat";
 import { loudness } from "../sound/level";
@@ -23,6 +24,7 @@ export class House {
     readonly speaker = new Speaker();
     readonly call: Call;
     readonly roster: Roster;
+    readonly measurements: Measurements;
     /** Single keys do something (WCAG 2.1.4: they can be switched off). */
     readonly shortcuts = signal(kept("local", SHORTCUTS) !== "off");
     /** He speaks although he is muted. */
@@ -35,6 +37,7 @@ export class House {
     ) {
         this.call = new Call(api, invitation, seat, this.microphone, this.speaker);
         this.roster = new Roster(api, invitation, this.call);
+        this.measurements = new Measurements(api, this.call, this.roster);
         this.watchForUnheardSpeech();
         this.announceChanges();
         stayAwake(this.call.isIn);
