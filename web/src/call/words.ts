@@ -88,38 +88,45 @@ export function endingNotice(why: Ending): Notice {
     return { title, text, again };
 }
 
-/** Why there is no microphone, by the name of the DOMException of `getUserMedia`. */
-export function microphoneNotice(error: string): Notice {
+/** What the large button at the door says and does, and whether there is a choice beside it. */
+export function door(speaks: boolean, hasMicrophone: boolean, microphoneError: string | null) {
+    const unable = speaks && !hasMicrophone && microphoneError !== null;
+    return { words: unable ? "Join and only listen" : "Join", listens: unable || !speaks, choice: speaks && !unable };
+}
+
+/** Why there is no microphone, by the name of the DOMException of `getUserMedia`; at the door one can go without. */
+export function microphoneNotice(error: string, atDoor: boolean): Notice {
+    const { title, text } = microphoneWant(error);
+    return { title, text: atDoor ? `${text} You can also join and only listen.` : text, again: true };
+}
+
+function microphoneWant(error: string): { readonly title: string; readonly text: string } {
     switch (error) {
         case "NotAllowedError":
         case "SecurityError":
             return {
                 title: "The microphone is not allowed",
-                text: "It was refused to this page. Click the lock or the microphone beside the page's address, allow the microphone for this page, and try again. You can also join and only listen.",
-                again: true,
+                text: "Click the lock or the microphone beside the page's address, allow the microphone, and try again.",
             };
         case "NotFoundError":
         case "OverconstrainedError":
             return {
                 title: "No microphone found",
-                text: "Plug one in, or connect your headset, and try again. You can also join and only listen.",
-                again: true,
+                text: "Plug one in, or connect your headset, and try again.",
             };
         case "NotReadableError":
         case "AbortError":
             return {
                 title: "The microphone is busy",
-                text: "Another program, perhaps another call, holds it. Close that one and try again. You can also join and only listen.",
-                again: true,
+                text: "Another program, perhaps another call, holds it. Close that one and try again.",
             };
         case "ended":
             return {
                 title: "The microphone is gone",
                 text: "It was unplugged or switched off. Connect it again, or turn on another one.",
-                again: true,
             };
         default:
-            return { title: "The microphone does not work", text: "Try again, or join and only listen.", again: true };
+            return { title: "The microphone does not work", text: "Try again." };
     }
 }
 

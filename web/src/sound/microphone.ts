@@ -31,6 +31,9 @@ export class Microphone {
     onTrack: (track: MediaStreamTrack | null) => void = () => undefined;
 
     private capture: MediaStreamTrack | null = null;
+    private starting: Promise<MediaStreamTrack | null | undefined> | null = null;
+    /** Ends what is being started. */
+    private wanted = new AbortController();
     private stopListening: (() => void) | null = null;
     private peaks: { readonly at_ms: number; readonly db: number }[] = [];
 
@@ -38,35 +41,54 @@ export class Microphone {
         navigator.mediaDevices?.addEventListener("devicechange", () => void this.look());
     }
 
-    /** Whether it can be had without asking. If it was refused for good, `error` says so. */
+    /** Whether it can be had without asking. If there is none, or it was refused for good, `error` says so. */
     async isAllowed(): Promise<boolean> {
+        void this.look();
         try {
             const status = await navigator.permissions.query({ name: "microphone" as PermissionName });
-            if (status.state === "denied") this.error.value ??= "NotAllowedError";
+            const heed = () => this.foresee("NotAllowedError", status.state === "denied");
+            status.onchange = heed;
+            heed();
             return status.state === "granted";
         } catch {
             return false; // Firefox before 131 and old Safari do not know the name
         }
     }
 
-    /** Returns the track to send, or null; `error` says why. */
-    async start(): Promise<MediaStreamTrack | null> {
+    /** Returns the track to send; null: there is none, and `error` says why; undefined: it was stopped meanwhile. */
+    start(): Promise<MediaStreamTrack | null | undefined> {
+        this.starting ??= this.ask();
+        return this.starting;
+    }
+
+    private async ask(): Promise<MediaStreamTrack | null | undefined> {
         if (!navigator.mediaDevices) return null;
+        const { signal } = this.wanted;
         this.state.value = "asking";
         try {
             const track = await capture(this.chosen.value);
+            if (signal.aborted) {
+                track.stop();
+                return undefined;
+            }
             this.use(track);
             this.error.value = null;
             void this.look();
             return track.clone();
         } catch (error) {
+            if (signal.aborted) return undefined;
             this.stop();
             this.error.value = error instanceof DOMException ? error.name : "unknown";
             return null;
+        } finally {
+            if (!signal.aborted) this.starting = null;
         }
     }
 
     stop(): void {
+        this.wanted.abort();
+        this.wanted = new AbortController();
+        this.starting = null;
         this.release();
         this.state.value = "off";
     }
@@ -76,7 +98,8 @@ export class Microphone {
         this.chosen.value = id;
         keep("local", CHOSEN, id);
         if (this.state.value !== "on") return;
-        this.onTrack(await this.start());
+        const track = await this.start();
+        if (track !== undefined) this.onTrack(track);
     }
 
     private use(track: MediaStreamTrack): void {
@@ -111,6 +134,7 @@ export class Microphone {
     private async replace(): Promise<void> {
         this.chosen.value = "";
         const track = await this.start();
+        if (track === undefined) return;
         if (!track) this.error.value = "ended";
         this.onTrack(track);
     }
@@ -124,8 +148,18 @@ export class Microphone {
     }
 
     private async look(): Promise<void> {
+        if (!navigator.mediaDevices) return;
         const all = await navigator.mediaDevices.enumerateDevices();
-        this.devices.value = all.filter((device) => device.kind === "audioinput" && device.deviceId !== "");
+        const inputs = all.filter((device) => device.kind === "audioinput");
+        // Before it is allowed, they have no deviceId.
+        this.devices.value = inputs.filter((device) => device.deviceId !== "");
+        this.foresee("NotFoundError", inputs.length === 0 && this.state.value !== "on");
+    }
+
+    /** An error that is known without a try, for as long as its reason is there. */
+    private foresee(error: string, isThere: boolean): void {
+        if (isThere) this.error.value ??= error;
+        else if (this.error.value === error) this.error.value = null;
     }
 }
 

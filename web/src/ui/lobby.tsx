@@ -2,7 +2,7 @@
 import { useEffect } from "preact/hooks";
 import type { Participant } from "../api";
 import { isFirst } from "../call/link";
-import { namesInWords, troubleNotice } from "../call/words";
+import { door, namesInWords, troubleNotice } from "../call/words";
 import { type House, ownLoudness } from "./house";
 import { EarIcon } from "./icons";
 import { Seats, type SeatView, seatOf } from "./seats";
@@ -14,8 +14,11 @@ export function Lobby({ house }: { house: House }) {
     const { invitation, call, microphone } = house;
     const link = call.link.value;
     const joining = isFirst(link);
+    const { words, listens, choice } = door(call.speaks, call.track.value !== null, microphone.error.value);
     useEffect(() => {
-        if (call.speaks) void microphone.isAllowed().then((yes) => yes && void call.withMicrophone());
+        if (!call.speaks) return;
+        // Not if he has meanwhile gone in without.
+        void microphone.isAllowed().then((yes) => yes && call.link.peek().at === "out" && void call.withMicrophone());
     }, [call, microphone]);
     const join = (form: HTMLFormElement, listens: boolean) => {
         if (!invitation.name) house.seat.save({ name: String(new FormData(form).get("name")).trim() });
@@ -34,7 +37,7 @@ export function Lobby({ house }: { house: House }) {
                 class="card"
                 onSubmit={(event) => {
                     event.preventDefault();
-                    join(event.currentTarget, !call.speaks || event.submitter?.getAttribute("name") === "listens");
+                    join(event.currentTarget, listens || event.submitter?.getAttribute("name") === "listens");
                 }}
             >
                 {link.at === "out" && link.trouble && <Trouble code={link.trouble.code} detail={link.trouble.detail} />}
@@ -65,9 +68,9 @@ export function Lobby({ house }: { house: House }) {
                 <SpeakerCheck house={house} />
                 <div class="go">
                     <button type="submit" class="primary" disabled={joining}>
-                        {joining ? STEPS[link.at === "connecting" ? "connecting" : "asking"] : "Join"}
+                        {joining ? STEPS[link.at === "connecting" ? "connecting" : "asking"] : words}
                     </button>
-                    {call.speaks && (
+                    {choice && (
                         <button type="submit" name="listens" class="link" disabled={joining}>
                             Join without a microphone
                         </button>

@@ -37,7 +37,7 @@ export function MicrophoneCheck({ house }: { house: House }) {
             ) : (
                 <button
                     type="button"
-                    class="quiet wide"
+                    class="quiet turn-on"
                     disabled={microphone.state.value === "asking"}
                     onClick={() => void house.call.withMicrophone()}
                 >
@@ -52,7 +52,9 @@ export function MicrophoneTrouble({ house }: { house: House }) {
     const error = house.microphone.error.value;
     if (!error) return null;
     const notice =
-        error === "insecure" ? troubleNotice({ status: 0, code: "insecure", detail: "" }) : microphoneNotice(error);
+        error === "insecure"
+            ? troubleNotice({ status: 0, code: "insecure", detail: "" })
+            : microphoneNotice(error, !house.call.isIn.value);
     return (
         <div class="trouble" role="alert">
             <strong>{notice.title}</strong>
