@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { mostImportant } from "../src/call/banner";
 import { counters, figures, verdict } from "../src/call/quality";
 import { changes } from "../src/call/roster";
 import {
+    door,
     duration,
     endingNotice,
     initials,
@@ -21,6 +23,8 @@ test("quality is said in plain words, with the delay where it is known", () => {
     assert.equal(verdict(HERE, SERVER).words, "Good, about 160 ms behind");
     assert.equal(verdict(HERE, null).words, "Good");
     assert.equal(verdict(null, null).words, "Measuring…");
+    assert.equal(verdict(null, null, true).words, "Can't be measured");
+    assert.equal(verdict(HERE, null, true).words, "Good");
     assert.equal(verdict(HERE, { ...SERVER, mouth_to_ear_ms: 640 }).words, "Poor, about 680 ms behind");
 });
 
@@ -88,8 +92,39 @@ test("every trouble, ending and fault of a microphone has words of its own, and 
     assert.doesNotMatch(endingNotice("hangup").title, /left/, "a call that others have ended");
     assert.equal(endingNotice("token_expired").again, false);
     assert.equal(endingNotice("new").again, true);
-    for (const error of ["NotAllowedError", "NotFoundError", "NotReadableError", "other"])
-        assert.match(microphoneNotice(error).text, /listen/);
+    for (const error of ["NotAllowedError", "NotFoundError", "NotReadableError", "other"]) {
+        assert.match(microphoneNotice(error, true).text, /join and only listen/);
+        assert.doesNotMatch(microphoneNotice(error, false).text, /join/, "who is inside has joined");
+    }
+});
+
+test("the large button at the door says what it does: without a microphone one can only listen", () => {
+    const join = { words: "Join", listens: false, choice: true };
+    const listen = { words: "Join and only listen", listens: true, choice: false };
+    assert.deepEqual(door(true, true, null), join);
+    assert.deepEqual(door(true, false, null), join, "not asked for yet");
+    for (const error of ["NotAllowedError", "NotFoundError", "NotReadableError", "insecure", "ended"])
+        assert.deepEqual(door(true, false, error), listen);
+    assert.deepEqual(door(true, true, "NotFoundError"), join, "there is one all the same");
+    assert.deepEqual(door(false, false, "NotAllowedError"), { words: "Join", listens: true, choice: false });
+});
+
+test("one banner at a time, the most important one", () => {
+    const none = {
+        lost: false,
+        sound_blocked: false,
+        no_microphone: false,
+        muted_by_another: false,
+        microphone_taken: false,
+        unheard: false,
+        server_away: false,
+    };
+    assert.equal(mostImportant(none), null);
+    assert.equal(mostImportant({ ...none, unheard: true, muted_by_another: true }), "muted_by_another");
+    assert.equal(mostImportant({ ...none, server_away: true, unheard: true }), "unheard");
+    assert.equal(mostImportant({ ...none, muted_by_another: true, sound_blocked: true }), "sound_blocked");
+    const all = Object.fromEntries(Object.keys(none).map((each) => [each, true])) as Record<keyof typeof none, boolean>;
+    assert.equal(mostImportant(all), "lost");
 });
 
 test("the sound check says whether it hears a voice", () => {

@@ -1,6 +1,8 @@
 /** Inside: who is there, who speaks, and what one can do. */
+import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Participant } from "../api";
+import { mostImportant } from "../call/banner";
 import { duration } from "../call/words";
 import { announce } from "./announcer";
 import { Connection } from "./connection";
@@ -33,7 +35,7 @@ export function Room({ house }: { house: House }) {
                 </div>
                 <Connection house={house} />
             </header>
-            <Banners house={house} />
+            <TheBanner house={house} />
             <div class={call.link.value.at === "up" ? "hall" : "hall faded"}>
                 {entering && <Entering open={() => setOpen("keypad")} house={house} />}
                 {leaving && <Leaving />}
@@ -47,45 +49,58 @@ export function Room({ house }: { house: House }) {
     );
 }
 
-function Banners({ house }: { house: House }) {
-    const { call, speaker, roster, unheard } = house;
-    const { at } = call.link.value;
-    return (
-        <div class="banners">
-            {at !== "up" && (
+function TheBanner({ house }: { house: House }) {
+    const { call, speaker, roster, unheard, microphone } = house;
+    const up = call.link.value.at === "up";
+    const hasMicrophone = call.track.value !== null;
+    const banner = mostImportant({
+        lost: !up,
+        sound_blocked: speaker.blocked.value,
+        no_microphone: call.speaks && !hasMicrophone && !call.listening.value && microphone.error.value !== null,
+        muted_by_another: call.mutedByAnother.value,
+        microphone_taken: microphone.interrupted.value && hasMicrophone,
+        unheard: unheard.value,
+        server_away: roster.away.value,
+    });
+    switch (banner) {
+        case null:
+            return null;
+        case "lost":
+            return (
                 <p class="banner bad" role="status">
                     <span class="spinner" aria-hidden="true" /> The connection was lost. You keep your seat: trying
                     again…
                 </p>
-            )}
-            {at === "up" && roster.away.value && (
-                <p class="banner" role="status">
-                    The server is not answering just now. Your sound goes on.
-                </p>
-            )}
-            {speaker.blocked.value && (
+            );
+        case "sound_blocked":
+            return (
                 <button type="button" class="banner act" onClick={() => void speaker.resume()}>
                     Your browser holds the sound back. <b>Tap here to hear the others</b>
                 </button>
-            )}
-            {call.mutedByAnother.value && (
-                <p class="banner" role="status">
-                    A moderator has muted you.
-                </p>
-            )}
-            {unheard.value && (
-                <p class="banner" role="status">
+            );
+        case "no_microphone":
+            return <MicrophoneTrouble house={house} />;
+        case "muted_by_another":
+            return <Said>A moderator has muted you: nobody hears you.</Said>;
+        case "microphone_taken":
+            return <Said>Something else holds your microphone. You are heard again as soon as it lets go.</Said>;
+        case "unheard":
+            return (
+                <Said>
                     You are muted: nobody hears you.
                     {house.shortcuts.value && <span class="with-keys"> Press M to be heard.</span>}
-                </p>
-            )}
-            {!call.track.value && <MicrophoneTrouble house={house} />}
-            {house.microphone.interrupted.value && call.track.value && (
-                <p class="banner" role="status">
-                    Something else holds your microphone. You are heard again as soon as it lets go.
-                </p>
-            )}
-        </div>
+                </Said>
+            );
+        case "server_away":
+            return <Said>The server is not answering just now. Your sound goes on.</Said>;
+    }
+}
+
+function Said({ children }: { children: ComponentChildren }) {
+    return (
+        <p class="banner" role="status">
+            {children}
+        </p>
     );
 }
 
