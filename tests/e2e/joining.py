@@ -24,7 +24,7 @@ async def link(server: Serving, conference: str, name: str, **body: Any) -> str:
 
 
 @contextlib.asynccontextmanager
-async def chromium(folder: Path, name: str, **options: Any) -> AsyncGenerator[Page]:
+async def chromium(folder: Path, name: str, **options: Any) -> AsyncGenerator[Chromium]:
     """A browser whose microphone hears the tone of `name`, in pieces: one that never ends would be taken for noise."""
     (folder / name).mkdir()
     says = write_wav(folder / name / "says.wav", pieces(TONES[name]))

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import quantiles
 
 import pytest
-from browsers import Wire, without_udp
+from browsers import Page, Wire, without_udp
 from hearing import TONES, humming
 from hearing import hears as phone_hears
 from joining import chromium, enters, firefox, hears, link
@@ -24,6 +24,52 @@ RECORDED_S = 4
 SAID_DBFS = -16.0
 TOLERANCE_DB = {ANN: 9.0, EVE: 2.0}
 """A browser sets its microphone's gain by itself."""
+SPEAKING_S = 1.5
+"""After this long a page has noticed that somebody speaks who is muted."""
+TABS = 10
+"""More than there is to come to."""
+
+UNPLUG = """
+() => {
+    navigator.mediaDevices.enumerateDevices = async () => [];
+    navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("", "NotFoundError"); };
+    navigator.mediaDevices.dispatchEvent(new Event("devicechange"));
+}
+"""
+ASKED_FOR_FIGURES = """
+() => performance.getEntriesByType("resource").some((each) => each.name.endsWith("/quality"))
+"""
+COVERED = """
+() => [...document.querySelectorAll("button, input, select")].filter((e) => {
+    e.scrollIntoView({ block: "nearest" });
+    const { left, right, top, bottom } = e.getBoundingClientRect();
+    const points = [[(left + right) / 2, top + 2], [(left + right) / 2, bottom - 2], [left + 2, (top + bottom) / 2]];
+    return !points.every(([x, y]) => e.contains(document.elementFromPoint(x, y)));
+}).map((e) => e.textContent)
+"""
+"""Controls of which a part stays hidden wherever the page is scrolled to."""
+OVERLAPPING = """
+() => {
+    const pairs = (parts) => parts.flatMap((one, at) => parts.slice(at + 1).map((other) => [one, other]));
+    const [hall] = document.getElementsByClassName("hall");
+    const within = getComputedStyle(hall).overflowY === "visible" && hall.scrollHeight > hall.clientHeight + 1;
+    return [...pairs([...hall.parentElement.children]), ...pairs([...hall.children])].filter(([one, other]) => {
+        const [a, b] = [one.getBoundingClientRect(), other.getBoundingClientRect()];
+        return Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+            && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1;
+    }).map((pair) => pair.map((e) => e.className)).concat(within ? [["hall", "what is in it"]] : []);
+}
+"""
+"""Parts of the room that lie on each other."""
+FOCUSED = """
+async () => {
+    await new Promise((shown) => requestAnimationFrame(() => requestAnimationFrame(shown)));
+    const e = document.activeElement;
+    const { left, right, top, bottom } = e.getBoundingClientRect();
+    const whole = top >= -1 && left >= -1 && bottom <= innerHeight + 1 && right <= innerWidth + 1;
+    return [(e.closest("label")?.querySelector("span") ?? e).textContent.trim(), e === document.body || whole];
+}
+"""
 
 
 @contextlib.asynccontextmanager
@@ -189,25 +235,119 @@ async def test_a_listener_hears_and_is_not_heard(server: Serving, tmp_path: Path
         assert "Mute" not in await ann.text()
 
 
-async def test_without_a_microphone_one_can_still_listen(server: Serving, tmp_path: Path):
+async def test_who_refuses_the_microphone_can_still_listen(server: Serving, tmp_path: Path):
     conference = (await server.create())["id"]
-    async with phone_in(server, conference), chromium(tmp_path, "ann", allowed=False) as ann:
+    async with phone_in(server, conference) as eve, chromium(tmp_path, "ann", allowed=False) as ann:
         await ann.open(await link(server, conference, "Ann"))
         await ann.click("Join")
         await ann.sees("The microphone is not allowed")
+        assert "Join without a microphone" not in await ann.text()
+        await ann.click("Join and only listen")
+        await hears(ann, {EVE})
+        await phone_hears(eve, set())
+        # That is what was chosen: nobody need be told of it.
+        assert "not allowed" not in await ann.text()
+        await ann.click("Turn on microphone")
+        await ann.sees("The microphone is not allowed")
+
+
+async def test_who_has_allowed_the_microphone_can_still_leave_it_out(server: Serving, tmp_path: Path):
+    conference = (await server.create())["id"]
+    async with phone_in(server, conference) as eve, chromium(tmp_path, "ann") as ann:
+        await ann.open(await link(server, conference, "Ann"))
         await ann.click("Join without a microphone")
         await hears(ann, {EVE})
+        await phone_hears(eve, set())
         await ann.sees("Turn on microphone")
 
 
 async def test_a_microphone_that_was_refused_for_good_is_told_of_before_anything_is_clicked(
     server: Serving, tmp_path: Path
 ):
+    """And no more when it is allowed after all."""
     conference = (await server.create())["id"]
     async with chromium(tmp_path, "ann") as ann:
         await ann.refuse_microphone()
         await ann.open(await link(server, conference, "Ann"))
         await ann.sees("The microphone is not allowed")
+        await ann.sees("Join and only listen")
+        await ann.refuse_microphone(False)
+        await ann.sees("Join without a microphone")
+        assert "not allowed" not in await ann.text()
+
+
+async def test_a_machine_without_a_microphone_is_told_of_before_anything_is_clicked(server: Serving, tmp_path: Path):
+    conference = (await server.create())["id"]
+    async with chromium(tmp_path, "ann", allowed=False) as ann:
+        await ann.open(await link(server, conference, "Ann"))
+        await ann.sees("Join without a microphone")
+        await ann.script(UNPLUG)
+        await ann.sees("No microphone found")
+        await ann.click("Join and only listen")
+        await ann.sees("Leave")
+
+
+async def test_figures_are_asked_for_when_there_are_some_and_given_up_when_there_are_none(
+    server: Serving, tmp_path: Path
+):
+    """A refusal would stand as an error in the browser's console. The phone sends no RTCP: its delay stays unknown."""
+    conference = (await server.create())["id"]
+    async with phone_in(server, conference), chromium(tmp_path, "ann") as ann:
+        await enters(ann, await link(server, conference, "Ann"))
+        await ann.until(ASKED_FOR_FIGURES)
+        await ann.reload()
+        await ann.until(ASKED_FOR_FIGURES)
+        await ann.click("Connection")
+        await ann.sees("Opus, 48 kHz")
+        await ann.sees("not measured yet")
+        await ann.sees("can't be measured", timeout_s=30.0)
+        assert "not measured yet" not in await ann.text()
+        assert ann.errors == []
+
+
+@pytest.mark.parametrize("screen", [(390, 844), (844, 390), (320, 568), (1280, 800)])
+async def test_at_the_door_nothing_lies_upon_a_control_and_keys_reach_all(server: Serving, tmp_path: Path, screen):
+    conference = (await server.create(name="Autumn plenary of the housing cooperative"))["id"]
+    async with chromium(tmp_path, "ann") as ann:
+        await ann.refuse_microphone()
+        await ann.resize(*screen)
+        await ann.open(await link(server, conference, ""))
+        await ann.sees("Join and only listen")
+        assert await ann.script(COVERED) == []
+        await ann.script("() => scrollTo(0, 0)")
+        names = ["Your name", "Turn on microphone", "Test sound", "Join and only listen"]
+        assert set(names) <= set(await tabbed(ann))
+        assert await ann.script("() => document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("screen", [(390, 844), (844, 390), (320, 568), (1280, 800)])
+async def test_in_the_room_there_is_one_banner_and_nothing_below_it(server: Serving, tmp_path: Path, screen):
+    """He is muted by a moderator, and speaks."""
+    conference = (await server.create(name="Autumn plenary of the housing cooperative"))["id"]
+    async with chromium(tmp_path, "ann") as ann:
+        await ann.resize(*screen)
+        await enters(ann, await link(server, conference, "Ann"))
+        (inside,) = await server.until_inside(conference, 1)
+        await ann.sees("One person")
+        await server.rest.post(f"/conferencecalls/{inside}/mute")
+        await ann.sees("A moderator has muted you")
+        await asyncio.sleep(SPEAKING_S)
+        assert await ann.script("() => document.querySelectorAll('.banner, .trouble').length") == 1
+        assert await ann.script(COVERED) == []
+        assert await ann.script(OVERLAPPING) == []
+        assert await ann.script("() => document.documentElement.scrollHeight <= innerHeight")
+        assert {"Unmute", "Keypad", "Sound", "Leave"} <= set(await tabbed(ann))
+
+
+async def tabbed(page: Page) -> list[str]:
+    """What the Tab key comes to, by name; each is wholly to be seen while it has the focus."""
+    names: list[str] = []
+    for _ in range(TABS):
+        await page.press("Tab")
+        name, whole = await page.script(FOCUSED)
+        assert whole, f"{name!r} is not to be seen"
+        names.append(name)
+    return names
 
 
 async def test_who_is_taken_out_is_told_so_and_does_not_come_back(server: Serving, tmp_path: Path):

@@ -42,6 +42,8 @@ class Chromium(Page):
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._loaded = asyncio.Event()
+        self.errors: list[str] = []
+        """What stands as an error in the console of the page."""
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -71,6 +73,8 @@ class Chromium(Page):
         attached = await self._command("Target.attachToTarget", targetId=page["targetId"], flatten=True)
         self._session = attached["sessionId"]
         await self.command("Page.enable")
+        await self.command("Log.enable")
+        await self.command("Runtime.enable")
 
     async def end(self) -> None:
         if self._process is None:
@@ -86,9 +90,17 @@ class Chromium(Page):
         """A command of the DevTools protocol, to the page."""
         return await self._command(method, self._session, **params)
 
-    async def refuse_microphone(self) -> None:
-        """As a person who has said no once and for all: pages are not asked about it any more."""
-        await self._command("Browser.setPermission", permission={"name": "microphone"}, setting="denied")
+    async def refuse_microphone(self, refused: bool = True) -> None:
+        """As a person who has said no (or yes) once and for all: pages are not asked about it any more."""
+        setting = "denied" if refused else "granted"
+        await self._command("Browser.setPermission", permission={"name": "microphone"}, setting=setting)
+
+    async def resize(self, width: int, height: int) -> None:
+        """A screen of this size, in CSS pixels; one narrower than a tablet's is a phone's."""
+        phone = min(width, height) < 600
+        await self.command(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone
+        )
 
     async def open(self, url: str) -> None:
         await self._load("Page.navigate", url=url)
@@ -146,8 +158,19 @@ class Chromium(Page):
                 waiting = self._waiting.pop(message["id"], None)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(message)
-            elif message["method"] == "Page.loadEventFired":
+            else:
+                self._happened(message["method"], message.get("params", {}))
+
+    def _happened(self, what: str, about: dict[str, Any]) -> None:
+        match what:
+            case "Page.loadEventFired":
                 self._loaded.set()
+            case "Log.entryAdded" if about["entry"]["level"] == "error":
+                self.errors.append(f"{about['entry']['text']} {about['entry'].get('url', '')}")
+            case "Runtime.exceptionThrown":
+                self.errors.append(str(about["exceptionDetails"]))
+            case _:
+                pass
 
 
 def _pipe() -> tuple[int, int]:

@@ -130,6 +130,10 @@ class Page(ABC):
         except AssertionError:
             raise AssertionError(f"{self.name} does not see {words!r} but:\n{await self.text()}") from None
 
+    async def until(self, function: str, *arguments: Any) -> Any:
+        """The first value of a JavaScript function that is true."""
+        return await self._until(function.strip(), function, *arguments)
+
     async def hears(self, seconds: float = 1.0) -> Pcm:
         """What the page plays from now on, 8 kHz; empty if it plays nothing."""
         coded = await self.script(_LISTEN, seconds)
