@@ -166,10 +166,6 @@ impl Worker {
     /// Does one job, and others until `due`: a tick waits for one frame of the server, not for all that it has sent.
     fn do_jobs(&mut self, due: Option<Duration>) -> bool {
         while let Ok(job) = self.jobs.try_recv() {
-            if !matches!(job, Job::Batch(_)) {
-                // It is about what the batches before have brought about.
-                self.deliver();
-            }
             match job {
                 Job::Batch(orders) => orders.into_iter().for_each(|order| self.obey(order)),
                 Job::Take { leg, reply } => {
@@ -196,13 +192,14 @@ impl Worker {
                     return false;
                 }
             }
+            // Before the time is looked at: who was hung up has sockets to be closed, which takes longer than the order.
+            self.deliver();
             if due.is_some_and(|due| self.now() >= due) {
                 self.bell.ring();
                 break;
             }
         }
         self.gather();
-        self.deliver();
         true
     }
 
