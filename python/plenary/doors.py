@@ -159,14 +159,16 @@ class Quality:
         if found is None:
             return None
         members = {member.reference_id: member.id for member in self._server.roster.members(found.room or "")}
-        others = [leg for leg in self._in_room(members) if leg.leg != call]
-        return _quality(found, members.get(call, ""), quality.mouth_to_ear(found, others))
+        delays = quality.compared(self._in_room(members))
+        return _quality(found, members.get(call, ""), quality.mouth_to_ear(found, delays))
 
     def of_conference(self, conference: str) -> ConferenceQuality:
         members = {member.reference_id: member.id for member in self._server.roster.members(conference)}
         legs = self._in_room(members)
-        room = quality.of_room(legs)
-        each = [_quality(leg, members[leg.leg], room.median_ms) for leg in legs]
+        delays = quality.compared(legs)
+        room = quality.of_room(delays)
+        shown = legs[:SHOWN_MAX]
+        each = [_quality(leg, members[leg.leg], quality.mouth_to_ear(leg, delays)) for leg in shown]
         scores, model = quality.opinions_in_room(legs, room.median_ms)
         return ConferenceQuality(
             conference_id=conference,
@@ -177,7 +179,7 @@ class Quality:
             mos=round(median(scores), 2) if scores else None,
             mos_worst=round(min(scores), 2) if scores else None,
             mos_model=model,
-            participants=each[:SHOWN_MAX],
+            participants=each,
         )
 
     def _in_room(self, members: Mapping[str, str]) -> list[LegStats]:

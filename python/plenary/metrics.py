@@ -92,7 +92,7 @@ class _Quality(Collector):
         for leg in legs:
             if leg.room is not None:
                 rooms.setdefault(leg.room, []).append(leg)
-        ways = {room: quality.of_room(members) for room, members in rooms.items()}
+        ways = {room: quality.of_room(quality.compared(members)) for room, members in rooms.items()}
         about = "From mouth to ear, what devices add left out: the median and the worst way of the rooms of now."
         ears = GaugeMetricFamily("plenary_mouth_to_ear_now_seconds", about, labels=["of"])
         medians = [way.median_ms / 1e3 for way in ways.values() if way.median_ms is not None]

@@ -1,6 +1,7 @@
 """Who hears whom, told by tones: virtual phones talk G.711 through the native engine, in real time.
 
-The scenarios run side by side, each in a room of its own; the tests then look at what became of each.
+The scenarios run side by side, each in a room of its own; the tests then look at what became of each. How soon all this
+is so, only simulated time can tell: `rust/media/tests`.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ SCENARIOS: dict[str, Scenario] = {}
 LISTEN_S = 0.5
 SETTLE_S = 0.15
 """Until what was under way has come."""
-TRIES = 12
+TRIES = 4
 
 
 def scenario(run: Scenario) -> Scenario:
@@ -168,11 +169,13 @@ async def a_stranger_is_neither_heard_nor_answered(stage: Stage) -> None:
         stranger.bind(("127.0.0.1", 0))
         stranger.setblocking(False)
         sender, payload = RtpSender(ssrc=666), encode("PCMU", tone(910, FRAME_S))
+        before = len(bob.voice.heard().pcm)
         for _ in range(40):
             stranger.sendto(sender.packet(0, payload), ann.voice.peer_address)
             sender.advance()
             await asyncio.sleep(FRAME_S)
         await hears(bob, 440)
+        assert tones_in(bob.voice.heard().pcm[before:], SCALE) == {440}
         with pytest.raises(BlockingIOError):
             stranger.recv(2048)
     stage.client.send(wire.GetStats(request=stage.room))
@@ -241,7 +244,7 @@ async def nobody_hears_a_click_when_somebody_joins_speaks_and_leaves(stage: Stag
 
 
 @scenario
-async def what_is_said_is_heard_within_a_few_frames(stage: Stage) -> None:
+async def what_is_said_is_heard_and_not_before(stage: Stage) -> None:
     ann, bob = await stage.callers(["PCMU", "PCMU"])
     await asyncio.sleep(0.3)
     ann.voice.say(440)
@@ -249,8 +252,7 @@ async def what_is_said_is_heard_within_a_few_frames(stage: Stage) -> None:
     assert ann.voice.said_at is not None
     began = bob.voice.heard().began(ann.voice.said_at - 0.1)
     assert began is not None
-    # By how much exactly, simulated time tells (rust/media/tests/jitter/network.rs).
-    assert 0 <= began - ann.voice.said_at < 0.5
+    assert began >= ann.voice.said_at
 
 
 @scenario

@@ -22,7 +22,7 @@ class Scraped:
 
 def leg(name: str, room: str = "room", round_trip_ms: float | None = 20.0) -> LegStats:
     return LegStats(
-        leg=name, room=room, codec="PCMU", packets_received=1, round_trip_ms=round_trip_ms,
+        leg=name, room=room, codec="PCMU", heard_codec="PCMU", packets_received=1, round_trip_ms=round_trip_ms,
         buffer_ms=40.0, tick_wait_ms=10.0, decode_us=50.0, mix_us=100.0, encode_us=150.0, send_us=200.0,
     )  # fmt: skip
 

@@ -1,9 +1,13 @@
 """The E-model against the examples that the ITU published, and what is made of the engine's figures."""
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plenary.doors import Quality
 from plenary.media import quality
 from plenary.media.emodel import (
     CODECS,
@@ -20,6 +24,7 @@ from plenary.media.emodel import (
     widest,
 )
 from plenary.media.messages import LegStats
+from plenary.server import Server
 
 
 def test_the_default_values_give_the_rating_that_g_107_says_they_give():
@@ -121,6 +126,7 @@ def leg(name: str, rtt_ms: float | None = 20.0, **figures: object) -> LegStats:
     fields: dict[str, object] = {
         "packets_received": 100,
         "codec": "PCMU",
+        "heard_codec": figures.get("codec", "PCMU"),
         "loss_percent": 0.0,
         "buffer_ms": 40.0,
         "tick_wait_ms": 10.0,
@@ -142,12 +148,25 @@ def test_the_way_in_and_the_way_out_are_the_sums_of_their_stages():
 def test_what_was_not_measured_is_null_and_so_is_its_sum():
     unmeasured = quality.delay_of(leg("a", rtt_ms=None))
     assert (unmeasured.network_ms, unmeasured.speaking_ms, unmeasured.listening_ms) == (None, None, None)
-    silent = quality.delay_of(leg("a", packets_received=0))
+    silent = quality.delay_of(leg("a", buffer_ms=None, tick_wait_ms=None))
     assert (silent.jitter_buffer_ms, silent.speaking_ms) == (None, None)
     assert silent.listening_ms is not None
     assert quality.opinion(leg("a", loss_percent=None), 100.0) is None
     assert quality.opinion(leg("a", codec=None), 100.0) is None
     assert quality.opinion(leg("a"), None) is None
+
+
+def test_before_the_first_tick_nothing_is_known_of_its_work():
+    new = quality.delay_of(leg("a", mix_us=0.0, send_us=0.0))
+    assert (new.mix_ms, new.send_ms, new.listening_ms) == (None, None, None)
+
+
+def test_who_sends_another_codec_than_he_is_sent_is_judged_by_what_he_sends():
+    """RFC 3264 section 5.1: of several that were agreed on each side may choose."""
+    mixed = leg("a", codec="opus", heard_codec="PCMU")
+    assert quality.opinion(mixed, 100.0) == quality.opinion(leg("b"), 100.0)
+    assert quality.delay_of(mixed).speaking_ms == quality.delay_of(leg("b")).speaking_ms
+    assert quality.opinions_in_room([mixed], 100.0)[1] == "G.107"
 
 
 def test_an_opinion_is_of_what_a_leg_says_not_of_what_it_hears():
@@ -161,11 +180,11 @@ def test_an_opinion_is_of_what_a_leg_says_not_of_what_it_hears():
 
 def test_a_room_has_the_median_and_the_worst_of_its_pairs():
     near, far, unknown = leg("near", 0.0), leg("far", 400.0), leg("unknown", None)
-    room = quality.of_room([near, far, unknown])
+    room = quality.of_room(quality.compared([near, far, unknown]))
     assert (room.worst_speaker, room.worst_listener) in (("near", "far"), ("far", "near"))
     assert room.median_ms == pytest.approx(70 + 200.3)
-    assert quality.of_room([near]).median_ms is None
-    assert quality.of_room([]).worst_speaker == ""
+    assert quality.of_room(quality.compared([near])).median_ms is None
+    assert quality.of_room(quality.compared([])).worst_speaker == ""
 
 
 def test_a_room_is_scored_on_the_scale_of_its_widest_codec():
@@ -184,12 +203,12 @@ def test_a_room_is_scored_on_the_scale_of_its_widest_codec():
 def test_one_is_compared_with_each_of_the_others_both_ways():
     me, other = leg("me", 100.0), leg("other", 0.0, buffer_ms=0.0)
     into, out = 20 + 50 + 40 + 10 + 0.3, 20 + 0 + 10 + 50.3
-    assert quality.mouth_to_ear(me, [other]) == pytest.approx((into + out) / 2)
-    assert quality.mouth_to_ear(me, []) is None
+    assert quality.mouth_to_ear(me, quality.compared([me, other])) == pytest.approx((into + out) / 2)
+    assert quality.mouth_to_ear(me, quality.compared([me])) is None
 
 
 def test_large_rooms_are_compared_in_part():
-    room = quality.of_room([leg(str(number)) for number in range(1000)])
+    room = quality.of_room(quality.compared([leg(str(number)) for number in range(1000)]))
     assert room.median_ms == pytest.approx(20 + 10 + 40 + 10 + 10.3)
 
 
@@ -198,3 +217,13 @@ def test_large_rooms_are_compared_in_part():
 )
 def test_scores_have_words(score: float, word: str):
     assert quality.words(score) == word
+
+
+def test_each_participant_of_a_room_has_a_figure_of_his_own():
+    legs = {name: leg(name, rtt_ms) for name, rtt_ms in (("near", 0.0), ("middle", 40.0), ("far", 400.0))}
+    members = [SimpleNamespace(id=f"member-{name}", reference_id=name) for name in legs]
+    server = SimpleNamespace(roster=SimpleNamespace(members=lambda _: members), statistics_of=legs.get)
+    door = Quality(cast(Server, server))
+    told = {each.call_id: each.mouth_to_ear_ms for each in door.of_conference("room").participants}
+    assert told == {name: found.mouth_to_ear_ms for name in legs if (found := door.of_call(name))}
+    assert told["far"] > told["middle"] > told["near"]

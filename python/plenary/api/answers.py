@@ -39,10 +39,10 @@ class CallStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """Interarrival jitter (RFC 3550 A.8)."""
     round_trip_ms: float | None
     """To the phone and back, by RTCP."""
-    buffer_ms: float
-    """How long packets wait in the jitter buffer, beyond the wait for the tick."""
-    tick_wait_ms: float
-    """From a packet's arrival to the tick that mixes it."""
+    buffer_ms: float | None
+    """How long packets wait in the jitter buffer, beyond the wait for the tick; `null` until one was played."""
+    tick_wait_ms: float | None
+    """From a packet's arrival to the tick that mixes it; `null` until one was played."""
     mix_us: float
     """Time the tick takes to mix."""
     send_us: float

@@ -278,10 +278,10 @@ class LegStats(msgspec.Struct, frozen=True, kw_only=True):
     concealed_ms: int = 0
     jitter_ms: float = 0.0
     round_trip_ms: float | None = None
-    buffer_ms: float = 0.0
-    """How long its packets wait in the jitter buffer, beyond the wait for the tick."""
-    tick_wait_ms: float = 0.0
-    """From a packet's arrival to the tick that mixes it."""
+    buffer_ms: float | None = None
+    """How long its packets wait in the jitter buffer, beyond the wait for the tick. None until one was played."""
+    tick_wait_ms: float | None = None
+    """From a packet's arrival to the tick that mixes it. None until one was played."""
     mix_us: float = 0.0
     send_us: float = 0.0
     strangers: int = 0
@@ -290,7 +290,9 @@ class LegStats(msgspec.Struct, frozen=True, kw_only=True):
     level_dbfs: float = 0.0
     talking: bool = False
     codec: str | None = None
-    """Encoding name of what is agreed on."""
+    """Encoding name of what it is sent; None before one is agreed on."""
+    heard_codec: str | None = None
+    """Of what it sends, which may be another one that it has offered. None until a packet was played."""
     sample_rate_hz: int | None = None
     transport: Literal["rtp", "srtp", "dtls", "webrtc"] | None = None
     stretched_ms: int = 0

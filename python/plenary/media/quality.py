@@ -8,7 +8,7 @@ way in and a listener's way out. What their devices add (sound card, their own j
 What was not measured is None, and so is all that is added up of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from statistics import median
 from typing import Literal
@@ -61,12 +61,10 @@ class RoomQuality(msgspec.Struct, frozen=True, kw_only=True):
 
 def delay_of(stats: LegStats) -> Delay:
     network = None if stats.round_trip_ms is None else stats.round_trip_ms / 2.0
-    heard = stats.packets_received > 0
-    buffer = stats.buffer_ms if heard else None
-    tick_wait = stats.tick_wait_ms if heard else None
+    buffer, tick_wait = stats.buffer_ms, stats.tick_wait_ms
     decode, encode = _ms(stats.decode_us), _ms(stats.encode_us)
-    mix, send = _ms(stats.mix_us), _ms(stats.send_us)
-    gathered = PACKET_MS + LOOK_AHEAD_MS.get(stats.codec or "", 0.0)
+    mix, send = _ms(stats.mix_us or None), _ms(stats.send_us or None)  # nothing takes no time: no tick has been yet
+    gathered = PACKET_MS + LOOK_AHEAD_MS.get(stats.heard_codec or "", 0.0)
     return Delay(
         network_ms=network,
         jitter_buffer_ms=buffer,
@@ -81,13 +79,17 @@ def delay_of(stats: LegStats) -> Delay:
     )
 
 
-def of_room(legs: Sequence[LegStats]) -> RoomQuality:
-    """Of all that are in one room."""
+def compared(legs: Sequence[LegStats]) -> dict[str, Delay]:
+    """By leg those that all of one room are compared with: all, or every second, third, ... of them."""
     step = max(1, -(-len(legs) // COMPARED_MAX))
-    known = [(leg.leg, delay_of(leg)) for leg in legs[::step]]
+    return {leg.leg: delay_of(leg) for leg in legs[::step]}
+
+
+def of_room(delays: Mapping[str, Delay]) -> RoomQuality:
+    """Of those in one room, see `compared`."""
     ways = [
         (speaking.speaking_ms + listening.listening_ms, speaker, listener)
-        for (speaker, speaking), (listener, listening) in product(known, known)
+        for (speaker, speaking), (listener, listening) in product(delays.items(), delays.items())
         if speaker != listener and speaking.speaking_ms is not None and listening.listening_ms is not None
     ]
     if not ways:
@@ -98,35 +100,34 @@ def of_room(legs: Sequence[LegStats]) -> RoomQuality:
     )
 
 
-def mouth_to_ear(leg: LegStats, others: Sequence[LegStats]) -> float | None:
-    """The median over both directions between this leg and each of the others in its room."""
+def mouth_to_ear(leg: LegStats, delays: Mapping[str, Delay]) -> float | None:
+    """The median over both directions between this leg and each of the others in its room, see `compared`."""
     mine = delay_of(leg)
-    ways: list[float] = []
-    step = max(1, -(-len(others) // COMPARED_MAX))
-    for other in others[::step]:
-        theirs = delay_of(other)
-        for way in (_sum(mine.speaking_ms, theirs.listening_ms), _sum(theirs.speaking_ms, mine.listening_ms)):
-            if way is not None:
-                ways.append(way)
+    others = [delay for name, delay in delays.items() if name != leg.leg]
+    out = [_sum(mine.speaking_ms, theirs.listening_ms) for theirs in others]
+    back = [_sum(theirs.speaking_ms, mine.listening_ms) for theirs in others]
+    ways = [way for way in (*out, *back) if way is not None]
     return median(ways) if ways else None
 
 
 def opinion(leg: LegStats, delay_ms: float | None) -> tuple[float, emodel.Model] | None:
     """How those who hear this leg would rate it, by what is lost of what it says: None where loss or delay were not
     measured. Second comes the model, which is that of its codec."""
-    if delay_ms is None or leg.loss_percent is None or leg.codec is None:
+    codec = leg.heard_codec
+    if delay_ms is None or leg.loss_percent is None or codec is None:
         return None
-    score = emodel.opinion(leg.codec, leg.loss_percent, delay_ms)
-    return None if score is None else (score, emodel.CODECS[leg.codec].scale.model)
+    score = emodel.opinion(codec, leg.loss_percent, delay_ms)
+    return None if score is None else (score, emodel.CODECS[codec].scale.model)
 
 
 def opinions_in_room(legs: Sequence[LegStats], delay_ms: float | None) -> tuple[list[float], emodel.Model | None]:
     """The same of each of those in one room that is known, all on the scale of the widest of their codecs: only so can
     they be compared. Second comes its model, None if there is no score."""
-    scale = emodel.widest(leg.codec for leg in legs if leg.codec is not None)
+    heard = [(leg.heard_codec, leg.loss_percent) for leg in legs if leg.heard_codec is not None]
+    scale = emodel.widest(codec for codec, _ in heard)
     if scale is None or delay_ms is None:
         return [], None
-    known = [(leg.codec, leg.loss_percent) for leg in legs if leg.codec is not None and leg.loss_percent is not None]
+    known = [(codec, loss) for codec, loss in heard if loss is not None]
     scores = [score for codec, loss in known if (score := emodel.opinion(codec, loss, delay_ms, scale)) is not None]
     return scores, scale.model if scores else None
 

@@ -253,11 +253,11 @@ fn engine_told(told: &Told, room_ticks: f64) -> [(&'static str, f64); 19] {
         ("encode_us", told.mean(|leg| leg.encode_us)),
         (
             "tick_wait_ms",
-            told.mean(|leg| leg.talking.then_some(leg.tick_wait_ms)),
+            told.mean(|leg| leg.tick_wait_ms.filter(|_| leg.talking)),
         ),
         (
             "buffer_ms",
-            told.mean(|leg| leg.talking.then_some(leg.buffer_ms)),
+            told.mean(|leg| leg.buffer_ms.filter(|_| leg.talking)),
         ),
     ]
 }

@@ -11,7 +11,7 @@
 //! duplicate of the socket. Until its new thread has told where it is, datagrams are lost, for some milliseconds.
 //!
 //! The port is read once per sub-tick, 1,024 datagrams at most ([`sys::MANY`] by [`sys::BATCHES`]): those of 8,000 legs in
-//! 2.5 ms, or half a millisecond's worth of a flood, which so costs its neighbours datagrams and never the tick.
+//! 2.5 ms; all TCP connections together bring half as many. A flood so costs its neighbours datagrams, not the tick.
 
 mod connections;
 mod framing;

@@ -47,13 +47,17 @@ pub fn datagrams(data: &[u8]) {
         let pushed = by_pieces.push(chunk, |datagram| {
             assert!(datagram.len() <= FRAME_MAX);
             pieces.push(datagram.to_vec());
+            true
         });
         broken |= pushed.is_err();
         if broken {
             script.0 = &[];
         }
     });
-    let pushed = at_once.push(&stream, |datagram| whole.push(datagram.to_vec()));
+    let pushed = at_once.push(&stream, |datagram| {
+        whole.push(datagram.to_vec());
+        true
+    });
     let mut framed = Vec::new();
     whole
         .iter()

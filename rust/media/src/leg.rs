@@ -157,7 +157,10 @@ pub struct Leg {
     waiting_since: Option<Duration>,
     /// Ticks since the last packet.
     absent: u16,
-    tick_wait_ms: f64,
+    /// `None` until a tick has seen audio.
+    tick_wait_ms: Option<f64>,
+    /// Of what comes, since the last tick.
+    codec_changed: bool,
     last_packet: Duration,
     any_packet: bool,
     inactive: bool,
@@ -251,7 +254,8 @@ impl Leg {
             forged: 0,
             waiting_since: None,
             absent: 0,
-            tick_wait_ms: 0.0,
+            tick_wait_ms: None,
+            codec_changed: false,
             last_packet: now,
             any_packet: false,
             inactive: false,
@@ -463,6 +467,7 @@ impl Leg {
         let received = self.source.stats();
         let buffer = self.jitter.stats();
         let codec = self.media.map(|media| media.codec);
+        let waits = buffer.delay_ms.zip(self.tick_wait_ms);
         let (transport, strangers, round_trip) = match &self.browser {
             Some(browser) => {
                 let stats = browser.stats();
@@ -487,10 +492,10 @@ impl Leg {
             reordered: received.reordered,
             concealed_ms: buffer.concealed_ms,
             jitter_ms: f64::from(received.jitter_ticks) * 1_000.0
-                / f64::from(self.codec().clock_hz()),
+                / f64::from(self.source.clock_hz()),
             round_trip_ms: round_trip.map(|trip| trip.as_secs_f64() * 1000.0),
-            buffer_ms: (buffer.delay_ms - self.tick_wait_ms).max(0.0),
-            tick_wait_ms: self.tick_wait_ms,
+            buffer_ms: waits.map(|(delay_ms, tick_wait_ms)| (delay_ms - tick_wait_ms).max(0.0)),
+            tick_wait_ms: waits.map(|(_, tick_wait_ms)| tick_wait_ms),
             mix_us: cost.mix_us,
             send_us: cost.send_us,
             strangers,
@@ -498,6 +503,7 @@ impl Leg {
             level_dbfs: f64::from(self.processing.level_dbfs()),
             talking: self.processing.is_talking(),
             codec: codec.map(|codec| codec.name().into()),
+            heard_codec: waits.map(|_| self.jitter.codec().name().into()),
             sample_rate_hz: codec.map(|_| self.rate().hz()),
             transport: Some(transport),
             stretched_ms: buffer.stretched_ms,

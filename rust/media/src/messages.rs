@@ -337,7 +337,7 @@ pub enum Event {
     },
     LegClosed {
         leg: Id,
-        stats: LegStats,
+        stats: Box<LegStats>,
     },
     LegJoined {
         leg: Id,
@@ -425,10 +425,10 @@ pub struct LegStats {
     pub concealed_ms: u64,
     pub jitter_ms: f64,
     pub round_trip_ms: Option<f64>,
-    /// How long its packets wait in the jitter buffer, beyond the wait for the tick; smoothed.
-    pub buffer_ms: f64,
-    /// From a packet's arrival to the tick that mixes it, smoothed.
-    pub tick_wait_ms: f64,
+    /// How long its packets wait in the jitter buffer, beyond the wait for the tick; smoothed. `None` until one was played.
+    pub buffer_ms: Option<f64>,
+    /// From a packet's arrival to the tick that mixes it, smoothed. `None` until one was played.
+    pub tick_wait_ms: Option<f64>,
     /// What the tick of this leg takes before its packets can leave, smoothed.
     pub mix_us: f64,
     /// What sending the packets of this leg's tick takes, smoothed.
@@ -438,8 +438,10 @@ pub struct LegStats {
     pub malformed: u64,
     pub level_dbfs: f64,
     pub talking: bool,
-    /// Encoding name; `None` before one is agreed on.
+    /// Encoding name of what it is sent; `None` before one is agreed on.
     pub codec: Option<String>,
+    /// Of what it sends, which may be another one that it has offered. `None` until a packet was played.
+    pub heard_codec: Option<String>,
     pub sample_rate_hz: Option<u32>,
     pub transport: Option<TransportKind>,
     /// Sound that was played slower or faster than it was said.

@@ -9,7 +9,7 @@ use std::cell::Cell;
 
 use plenary_codec::{Codec, MAX_PAYLOAD, OpusSettings};
 use plenary_media::engine::PHASES;
-use simulation::Simulation;
+use simulation::{Simulation, with_everything};
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -77,4 +77,43 @@ fn a_tick_in_which_nothing_changes_allocates_nothing() {
             "{allocations} by tick {tick}"
         );
     }
+}
+
+/// Each change of codec needs a new decoder, which takes as long as some frames.
+#[test]
+fn a_phone_that_changes_its_codec_with_each_packet_gets_one_decoder_a_tick() {
+    let mut room = Simulation::room(&[]);
+    room.phone_offering(
+        "eve",
+        440.0,
+        Codec::Pcmu,
+        OpusSettings::default(),
+        |offer| with_everything(offer, Codec::Pcmu),
+    );
+    room.join("eve");
+    room.run_ms(1_000);
+    let mut burst = |codecs: &[u8]| {
+        let eve = room.phones.get_mut("eve").expect("a phone");
+        let (timestamp, payload) = eve.frame().expect("she hums");
+        let packets: Vec<Vec<u8>> = codecs
+            .iter()
+            .map(|pt| eve.rtp(*pt, timestamp, &payload[..40]))
+            .collect();
+        let (key, address) = (eve.key, eve.address);
+        let before = ALLOCATIONS.get();
+        for packet in &packets {
+            room.engine.receive(key, packet, address, room.now);
+        }
+        let made = ALLOCATIONS.get() - before;
+        room.run_ms(20);
+        made
+    };
+    let one = burst(&[0, 111]);
+    assert!(one > 0, "a decoder of Opus is made");
+    burst(&[0]);
+    let most = (0..20).map(|_| burst(&[111, 0].repeat(32))).max();
+    assert!(
+        most <= Some(one + 8),
+        "{most:?} of 64 changes, {one} of one"
+    );
 }

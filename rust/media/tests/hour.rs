@@ -195,7 +195,7 @@ fn minute(room: &mut Simulation, networks: &mut [Network]) {
         }
         room.engine.tick(phase % PHASES, room.now);
         for stats in room.engine.stats() {
-            let waits = stats.buffer_ms.max(stats.target_ms);
+            let waits = stats.buffer_ms.unwrap_or(0.0).max(stats.target_ms);
             let (leg, now) = (stats.leg, room.now);
             assert!(waits <= CEILING_MS, "{leg} waits {waits} ms at {now:?}");
         }

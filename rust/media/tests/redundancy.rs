@@ -1,7 +1,10 @@
-//! Packets that carry the one before them once more (RFC 2198), and comfort noise (RFC 3389), of phones that send them unasked.
+//! What phones may send of all that they have offered: other codecs than they are sent, packets that carry the one before
+//! them once more (RFC 2198), comfort noise (RFC 3389).
 
 #[allow(dead_code)]
 mod simulation;
+
+use std::time::Duration;
 
 use plenary_codec::{Codec, OpusSettings};
 use plenary_media::engine::{PHASES, SUB_TICK};
@@ -143,4 +146,70 @@ fn comfort_noise_is_silence_and_no_loss() {
     assert_eq!((stats.concealed_ms, stats.starved, stats.lost), (0, 0, 0));
     assert_eq!(stats.packets_received, 159);
     assert!(stats.level_dbfs < -60.0);
+}
+
+/// RFC 2198 section 3: the last block is the packet itself, whatever the offsets of those before it say.
+#[test]
+fn a_packet_that_would_be_of_several_codecs_is_of_its_last() {
+    let mut room = room();
+    run(&mut room, 100, |_, ann| {
+        let (timestamp, payload) = ann.frame().expect("she hums");
+        let block = |pt: u32| (1 << 31 | pt << 24 | 20).to_be_bytes();
+        let heads = [111, 9, 111, 9].map(block).concat();
+        let red = [&heads[..], &[0], &[0; 80], &payload].concat();
+        vec![ann.rtp(simulation::RED, timestamp, &red)]
+    });
+    let stats = stats(&room);
+    assert_eq!((stats.concealed_ms, stats.malformed, stats.lost), (0, 0, 0));
+    assert_eq!(stats.heard_codec.as_deref(), Some("PCMU"));
+    let heard = room.heard("bob");
+    assert!((level(&heard[heard.len() / 2..], HZ) - AMPLITUDE).abs() < 0.03 * AMPLITUDE);
+}
+
+#[test]
+fn comfort_noise_of_another_time_deafens_nobody() {
+    let mut room = room();
+    run(&mut room, 300, |n, ann| {
+        let (timestamp, payload) = ann.frame().expect("she hums");
+        let mut packets = vec![ann.rtp(0, timestamp, &payload)];
+        if n == 100 {
+            packets.push(ann.rtp(13, timestamp.wrapping_add(80_000), &[30]));
+        }
+        packets
+    });
+    let stats = stats(&room);
+    assert_eq!((stats.concealed_ms, stats.starved, stats.late), (0, 0, 0));
+    let heard = room.heard("bob");
+    assert!((level(&heard[heard.len() / 2..], HZ) - AMPLITUDE).abs() < 0.03 * AMPLITUDE);
+}
+
+/// RFC 3264 section 5.1: each side may send any codec that both have.
+#[test]
+fn figures_are_of_the_codec_that_comes() {
+    let mut room = room();
+    run(&mut room, 1, |_, _| vec![]);
+    let silent = stats(&room);
+    assert_eq!(
+        (silent.buffer_ms, silent.tick_wait_ms, silent.heard_codec),
+        (None, None, None)
+    );
+    for n in 0..500 {
+        let ann = room.phones.get_mut("ann").expect("a phone");
+        let (key, address) = (ann.key, ann.address);
+        let packet = ann.packet().expect("she hums");
+        let late = Duration::from_millis(n % 2 * 10);
+        room.engine.receive(key, &packet, address, room.now + late);
+        room.run(SUB_TICK * PHASES as u32);
+    }
+    let stats = stats(&room);
+    assert_eq!(
+        (stats.codec.as_deref(), stats.heard_codec.as_deref()),
+        (Some("opus"), Some("PCMU"))
+    );
+    assert!(
+        (9.0..10.5).contains(&stats.jitter_ms),
+        "{}",
+        stats.jitter_ms
+    );
+    assert!(stats.buffer_ms.is_some() && stats.tick_wait_ms.is_some());
 }

@@ -305,3 +305,29 @@ fn who_has_been_silent_for_long_is_heeded_when_he_switches_the_limiter() {
         assert_eq!(room.engine.output().counts.encodes - before, encodes * 10);
     }
 }
+
+#[test]
+fn a_word_that_a_hold_cuts_does_not_go_on_when_it_ends() {
+    for noise_suppression in [false, true] {
+        let mut room = room(&[("ann", ANN, Codec::Pcmu), ("bob", 0.0, Codec::Pcmu)]);
+        let switches = Switches {
+            noise_suppression,
+            voice_activity: false,
+            ..Switches::default()
+        };
+        switch(&mut room, "ann", switches);
+        room.run_ms(1_000);
+        room.re_offer("ann", "sendonly");
+        room.phones.get_mut("ann").expect("a phone").silent = true;
+        room.run_ms(3_000);
+        let ann = room.phones.get_mut("ann").expect("a phone");
+        (ann.silent, ann.hum_hz, ann.noise) = (false, None, true);
+        room.re_offer("ann", "sendrecv");
+        let heard = room.listen("bob", 400);
+        let peak = heard.iter().map(|it| it.unsigned_abs()).max();
+        assert!(
+            peak < Some(200) && peak > Some(0),
+            "{noise_suppression}: {peak:?}"
+        );
+    }
+}

@@ -5,7 +5,7 @@ pub const FRAME_MAX: usize = 1_500;
 /// Bytes of the length.
 const HEAD: usize = 2;
 
-/// A stream that holds something else than framed datagrams.
+/// A stream that holds something else than framed datagrams, or that nobody wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Broken;
 
@@ -16,11 +16,15 @@ pub struct Deframer {
 }
 
 impl Deframer {
-    /// Takes what comes next of the stream and hands each datagram that is whole to `each`.
+    /// Takes what comes next of the stream and hands each datagram that is whole to `each`, which says whether it wants more.
     ///
     /// # Errors
-    /// [`Broken`] at a frame longer than [`FRAME_MAX`]; the stream is of no use then.
-    pub fn push(&mut self, mut bytes: &[u8], mut each: impl FnMut(&[u8])) -> Result<(), Broken> {
+    /// [`Broken`] at a frame longer than [`FRAME_MAX`], or when no more is wanted; the stream is of no use then.
+    pub fn push(
+        &mut self,
+        mut bytes: &[u8],
+        mut each: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), Broken> {
         while !bytes.is_empty() {
             let lacks = match self.rest.first_chunk::<HEAD>() {
                 None => HEAD - self.rest.len(),
@@ -31,7 +35,9 @@ impl Deframer {
                 && let Some((frame, rest)) = body.split_at_checked(length(*head)?)
             {
                 // The usual case, without a copy: the frame came whole.
-                each(frame);
+                if !each(frame) {
+                    return Err(Broken);
+                }
                 bytes = rest;
                 continue;
             }
@@ -41,8 +47,11 @@ impl Deframer {
             if let Some((head, frame)) = self.rest.split_first_chunk::<HEAD>()
                 && length(*head)? == frame.len()
             {
-                each(frame);
+                let wants_more = each(frame);
                 self.rest.clear();
+                if !wants_more {
+                    return Err(Broken);
+                }
             }
         }
         Ok(())
@@ -81,7 +90,11 @@ mod tests {
             let (mut deframer, mut came, mut rest) = (Deframer::default(), Vec::new(), &stream[..]);
             for cut in cuts.into_iter().chain([usize::MAX]) {
                 let (next, later) = rest.split_at(cut.min(rest.len()));
-                deframer.push(next, |datagram| came.push(datagram.to_vec())).expect("a good stream");
+                let keep = |datagram: &[u8]| {
+                    came.push(datagram.to_vec());
+                    true
+                };
+                deframer.push(next, keep).expect("a good stream");
                 rest = later;
             }
             prop_assert_eq!(came, datagrams);
@@ -93,7 +106,7 @@ mod tests {
         ) {
             let mut deframer = Deframer::default();
             for chunk in chunks {
-                let pushed = deframer.push(&chunk, |datagram| assert!(datagram.len() <= FRAME_MAX));
+                let pushed = deframer.push(&chunk, |datagram| datagram.len() <= FRAME_MAX);
                 prop_assert!(deframer.rest.len() <= HEAD + FRAME_MAX);
                 if pushed.is_err() {
                     break;

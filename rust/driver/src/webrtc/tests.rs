@@ -235,6 +235,54 @@ fn one_leg_has_a_few_connections_however_many_name_it() {
 }
 
 #[test]
+fn what_all_connections_bring_in_a_turn_is_bounded_and_the_others_are_heard_in_the_next() {
+    let [mut gate, _] = gates(31_336);
+    gate.admit(key(1), "eve");
+    gate.admit(key(2), "ann");
+    let flood: Vec<u8> = (0..200).flat_map(|_| framed(&[128; 60])).collect();
+    let mut eves: Vec<TcpStream> = (0..10).map(|_| connect(&gate)).collect();
+    for eve in &mut eves {
+        eve.write_all(&framed(&check("eve"))).expect("written");
+        read(&mut gate);
+    }
+    let mut ann = connect(&gate);
+    ann.write_all(&framed(&check("ann"))).expect("written");
+    read(&mut gate);
+    for eve in &mut eves {
+        eve.write_all(&flood).expect("written");
+    }
+    ann.write_all(&framed(&[129; 60])).expect("written");
+    let turns: Vec<Vec<(u64, Proto, u8)>> = (0..5).map(|_| read(&mut gate)).collect();
+    assert!(turns.iter().all(|turn| turn.len() <= 512 + 256));
+    assert_eq!(turns.iter().map(Vec::len).sum::<usize>(), 2_001);
+    assert!(turns.concat().contains(&(2, Proto::Tcp, 129)));
+}
+
+#[test]
+fn who_sends_nothing_but_crumbs_is_closed() {
+    let [mut gate, _] = gates(31_338);
+    gate.admit(key(1), "eve");
+    let mut eve = connect(&gate);
+    eve.write_all(&framed(&check("eve"))).expect("written");
+    read(&mut gate);
+    eve.write_all(&[0, 1, 128].repeat(5_000)).expect("written");
+    assert!(read(&mut gate).len() <= 256);
+    read(&mut gate);
+    assert!(eve.read(&mut [0; 8]).is_ok_and(|length| length == 0) || eve.write(&[0]).is_err());
+    assert_eq!(gate.counts().connections, 0);
+    let mut stranger = connect(&gate);
+    stranger
+        .write_all(&[0, 1, 128].repeat(5_000))
+        .expect("written");
+    assert_eq!(read(&mut gate), []);
+    assert_eq!(
+        gate.counts().strangers,
+        1,
+        "nothing after the first was looked at"
+    );
+}
+
+#[test]
 fn of_many_connections_without_a_name_the_oldest_go() {
     let [mut gate, _] = gates(31_330);
     gate.admit(key(1), "ann");

@@ -256,7 +256,7 @@ impl Engine {
             .events
             .extend(stats.map(|stats| Event::LegClosed {
                 leg: stats.leg.clone(),
-                stats,
+                stats: Box::new(stats),
             }));
         self.output.closed.push(key);
     }

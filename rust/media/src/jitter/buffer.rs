@@ -108,8 +108,9 @@ pub struct JitterStats {
     pub buffer_ms: u32,
     /// Wait between arrival and playing that the observed jitter asks for, beyond that for the tick.
     pub target_ms: u32,
-    /// Wait of a packet from its arrival to the tick that plays its beginning; of about the last second.
-    pub delay_ms: f64,
+    /// Wait of a packet from its arrival to the tick that plays its beginning; of about the last second. `None` until one
+    /// was played.
+    pub delay_ms: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -334,7 +335,11 @@ impl JitterBuffer {
     pub fn pause(&mut self, now: Duration, place: Place) {
         self.losses.push(place.seq, units(now));
         let start = place.timestamp * self.units_a_tick();
-        if self.state != State::Playing || place.new_stream || start < self.floor {
+        if self.state != State::Playing
+            || place.new_stream
+            || start < self.floor
+            || start > self.end + 2 * DEPTH_MAX
+        {
             return;
         }
         self.keep(
@@ -388,6 +393,14 @@ impl JitterBuffer {
         self.tape.take(out);
         self.sounding = true;
         Playout::Voice
+    }
+
+    /// Nothing of this is heard any more: what comes later does not go on from here.
+    pub fn cut(&mut self) {
+        self.packets.clear();
+        self.stop();
+        self.sounding = false;
+        self.gap.close();
     }
 
     /// What would be heard next, fading out in 5 ms: for listeners that hear this stream no more. `false`, and nothing

@@ -162,6 +162,10 @@ impl Processing {
             self.turn = None;
             return;
         }
+        if let Some(suppressor) = self.suppressor.as_mut().filter(|_| self.nothing == 0) {
+            // It gives everything some milliseconds late: the end of this word must not begin the next.
+            suppressor.process(&mut Frame::silence(suppressor.rate()));
+        }
         if let Some(activity) = &mut self.activity {
             activity.silence();
         }

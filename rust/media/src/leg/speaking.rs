@@ -118,11 +118,23 @@ impl Leg {
         marker: bool,
         arrival: Duration,
     ) {
-        if self.is_heard() {
-            self.receive_codec(codec);
+        if self.is_heard() && self.may_receive(codec) {
             self.jitter.push(arrival, place, payload, marker);
             self.waiting_since = Some(arrival);
         }
+    }
+
+    /// Whether a packet of this codec is taken, which then is that of what comes. A new codec needs a new decoder, which
+    /// takes as long as some frames: a phone that changes to and fro gets one in a tick.
+    fn may_receive(&mut self, codec: Codec) -> bool {
+        if codec != self.jitter.codec() {
+            if self.codec_changed {
+                return false;
+            }
+            self.codec_changed = true;
+            self.receive_codec(codec);
+        }
+        true
     }
 
     /// RFC 2198: a packet that has those before it once more.
@@ -131,17 +143,17 @@ impl Leg {
             self.malformed += 1;
             return;
         };
-        for block in blocks {
+        let mut blocks = blocks.peekable();
+        while let Some(block) = blocks.next() {
             let Some(Format::Audio(codec)) = self.format_of(Pt(block.pt)) else {
                 continue;
             };
-            match u32::from(block.timestamp_offset) {
-                0 => self.hear_packet(codec, place, block.data, marker, arrival),
+            let offset = u32::from(block.timestamp_offset);
+            if blocks.peek().is_none() {
+                self.hear_packet(codec, place, block.data, marker, arrival);
+            } else if offset > 0 && self.is_heard() && codec == self.jitter.codec() {
                 // Of a phone that has just changed its codec the redundancy is still of the old one.
-                offset if self.is_heard() && codec == self.jitter.codec() => {
-                    self.jitter.push_redundant(place, offset, block.data);
-                }
-                _ => {}
+                self.jitter.push_redundant(place, offset, block.data);
             }
         }
     }
@@ -202,8 +214,10 @@ impl Leg {
         self.watch_inactivity(now, &mut output.events);
         if let Some(arrival) = self.waiting_since.take() {
             let wait_ms = now.saturating_sub(arrival).as_secs_f64() * 1000.0;
-            self.tick_wait_ms += (wait_ms - self.tick_wait_ms) * SMOOTHING;
+            let before = self.tick_wait_ms.unwrap_or(wait_ms);
+            self.tick_wait_ms = Some(before + (wait_ms - before) * SMOOTHING);
         }
+        self.codec_changed = false;
         if self.incoming.is_due(now) {
             let received = self.source.stats();
             self.incoming.measure(received.received, received.lost, now);
@@ -217,7 +231,8 @@ impl Leg {
         } else {
             self.processing.silence();
             if before && !self.is_heard() {
-                // Put on hold in the middle of a word.
+                // Put on hold in the middle of a word, which must not go on when he comes back.
+                self.jitter.cut();
                 let last = self.said.last().copied().unwrap_or(0);
                 self.said.fill(0);
                 mixer::add_tail(&mut self.said, last);

@@ -23,6 +23,10 @@ use super::{
 const SOURCES_MAX: usize = 64;
 /// Streams that one peer may send at a time, by its offers or by authentic packets: microphone and successors of it.
 const STREAMS_MAX: usize = 4;
+/// Streams that somebody may begin in [`BEGUN_TIME`] without having proved to be the peer: each takes str0m as long as
+/// some packets.
+const BEGUN_MAX: usize = 8;
+const BEGUN_TIME: Duration = Duration::from_millis(20);
 /// What one call may give cause for and nobody has fetched yet; a datagram gives cause for a few.
 const OUTPUTS_MAX: usize = 256;
 
@@ -52,6 +56,9 @@ pub struct Peer {
     streams: Vec<u32>,
     /// What somebody at the peer's address has begun, and not proved to be the peer's: one, in place of the last.
     unproven: Option<u32>,
+    /// How many were begun since when.
+    begun: usize,
+    begun_since: Duration,
     /// Of the last packet sent, without overflow.
     seq: Option<u64>,
     /// DTLS is through.
@@ -105,6 +112,8 @@ impl Peer {
             fresh_sources: 0,
             streams: Vec::new(),
             unproven: None,
+            begun: 0,
+            begun_since: Duration::ZERO,
             seq: None,
             secure: false,
             told: false,
@@ -274,6 +283,13 @@ impl Peer {
         if self.streams.contains(&ssrc) || self.unproven == Some(ssrc) || ssrc == 0 {
             return;
         }
+        if now.saturating_sub(self.begun_since) >= BEGUN_TIME {
+            (self.begun, self.begun_since) = (0, now);
+        }
+        if self.begun == BEGUN_MAX {
+            return;
+        }
+        self.begun += 1;
         if let Some(last) = self.unproven.replace(ssrc) {
             self.rtc.direct_api().remove_stream_rx(last.into());
         }

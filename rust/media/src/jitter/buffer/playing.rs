@@ -194,7 +194,8 @@ impl JitterBuffer {
             }
             self.starving = 0;
             let wait_ms = (now - packet.arrival) as f64 / MS as f64;
-            self.stats.delay_ms += (wait_ms - self.stats.delay_ms) * DELAY_SMOOTHING;
+            let before = self.stats.delay_ms.unwrap_or(wait_ms);
+            self.stats.delay_ms = Some(before + (wait_ms - before) * DELAY_SMOOTHING);
             self.last = Some((seq, packet.end()));
         } else {
             self.recovered += packet.end() - packet.start.max(self.floor);
