@@ -26,9 +26,23 @@ TOLERANCE_DB = {ANN: 9.0, EVE: 2.0}
 """A browser sets its microphone's gain by itself."""
 SPEAKING_S = 1.5
 """After this long a page has noticed that somebody speaks who is muted."""
+LEAVING_S = 3.0
+"""Well below what the server waits for somebody whose media have stopped."""
 TABS = 10
 """More than there is to come to."""
 
+HOLD_JOINS = """
+() => {
+    const own = window.fetch;
+    const free = new Promise((resolve) => { window.letJoinsThrough = resolve; });
+    window.fetch = async (path, request) => {
+        const response = await own(path, request);
+        if (request.method === "POST" && new URL(path, location).pathname.endsWith("/join")) await free;
+        return response;
+    };
+}
+"""
+"""The server lets him in, and its answer takes as long as the test wants."""
 UNPLUG = """
 () => {
     navigator.mediaDevices.enumerateDevices = async () => [];
@@ -133,6 +147,28 @@ async def test_a_page_that_is_loaded_anew_comes_back_into_its_seat(server: Servi
         await asyncio.gather(hears(ann, {EVE}), phone_hears(eve, {ANN}, 20.0))
         assert set((await server.conference(conference))["conferencecall_ids"]) == before
         assert [event["type"] for event in await server.events(conference)].count("conferencecall_joined") == 2
+
+
+async def test_who_leaves_before_the_server_has_answered_is_out_and_his_seat_is_free(server: Serving, tmp_path: Path):
+    """His link has one seat: coming again must wait until he has left."""
+    conference = (await server.create())["id"]
+    async with chromium(tmp_path, "ann") as ann:
+        await enters(ann, await link(server, conference, "Ann", seats=1))
+        before = await server.until_inside(conference, 1)
+        await ann.before_each_page(HOLD_JOINS)
+        await ann.reload()
+        await ann.click("Leave")
+        await ann.sees("You have left")
+        await ann.click("Join again")
+        await ann.sees("Asking for a seat")
+        await ann.script("() => letJoinsThrough()")
+        await ann.sees("Leave")
+        assert await server.until_inside(conference, 1) != before
+        await ann.reload()
+        await ann.click("Leave")
+        await ann.script("() => letJoinsThrough()")
+        async with asyncio.timeout(LEAVING_S):
+            await server.until_inside(conference, 0)
 
 
 @pytest.mark.parametrize("browser", [chromium, firefox])
@@ -357,6 +393,10 @@ async def test_who_is_taken_out_is_told_so_and_does_not_come_back(server: Servin
         (inside,) = await server.until_inside(conference, 1)
         await server.rest.delete(f"/conferencecalls/{inside}")
         await ann.sees("You were taken out of the conference")
+        # Nor is a screen reader told of anything else: not of what was so while he was in.
+        assert (await ann.text()).split("\n\n") == [
+            "Plenary", "You were taken out of the conference", "Someone who runs it has ended your call."
+        ]  # fmt: skip
 
 
 async def test_links_that_open_nothing_say_why(server: Serving, tmp_path: Path):

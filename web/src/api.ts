@@ -68,20 +68,18 @@ export class Api {
         return this.json("GET", "/v1.0/join");
     }
 
-    /** POSTs an offer; `location` is the call that later requests name. */
+    /** POSTs an offer; `location` is the call that later requests name. Can't be taken back: see `Booking`. */
     async join(
         conference: string,
         offer: string,
         seat: string,
         name: string,
         again: boolean,
-        signal: AbortSignal,
     ): Promise<Answer<{ answer: string; location: string }>> {
         const query = name ? `?name=${encodeURIComponent(name)}` : "";
         const got = await this.fetch("POST", `/v1.0/conferences/${conference}/join${query}`, {
             sdp: offer,
             headers: { Seat: seat },
-            signal,
             patience_ms: again ? RETURN_REQUEST_MS : REQUEST_MS,
         });
         if (!got.ok) return got;

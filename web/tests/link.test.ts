@@ -118,6 +118,25 @@ test("who leaves hangs up, and can come again to a seat of his own", () => {
     assert.deepEqual(verbs(after(left.link, { is: "join" }).done), ["post"]);
 });
 
+test("who leaves hangs up wherever he is on the way, also before the server has answered", () => {
+    const ways: Link[] = [
+        { at: "asking", again: false, tries: 0 },
+        { at: "asking", again: true, tries: 3 },
+        { at: "connecting", again: true, tries: 3 },
+        { at: "restarting" },
+        { at: "waiting", tries: 9 },
+        { at: "wondering", tries: 0 },
+    ];
+    for (const link of ways) assert.deepEqual(verbs(after(link, { is: "leave" }).done), ["delete", "close", "forget"]);
+});
+
+test("who learns while he asks again that he was taken out does not stay in a new call", () => {
+    const asking = after(UP, told({ reconnect: true }));
+    const { link, done } = after(asking.link, over("kicked"));
+    assert.deepEqual(link, { at: "over", why: "kicked" });
+    assert.deepEqual(verbs(done), ["delete", "close", "forget"]);
+});
+
 test("every state bears every event", () => {
     const states: Link[] = [
         OUT,

@@ -102,6 +102,10 @@ class Chromium(Page):
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone
         )
 
+    async def before_each_page(self, function: str) -> None:
+        """Calls a JavaScript function in each page that is loaded from now on, before anything of its own runs."""
+        await self.command("Page.addScriptToEvaluateOnNewDocument", source=expression(function, ()))
+
     async def open(self, url: str) -> None:
         await self._load("Page.navigate", url=url)
 

@@ -3,6 +3,7 @@ import { computed, effect, signal, untracked } from "@preact/signals";
 import type { Answer, Api, Invitation, Problem, You } from "../api";
 import type { Microphone } from "../sound/microphone";
 import type { Speaker } from "../sound/speaker";
+import { Booking } from "./booking";
 import { type Effect, isIn, type Link, type LinkEvent, step } from "./link";
 import { Peer } from "./peer";
 import type { SeatStore } from "./seat";
@@ -41,6 +42,7 @@ export class Call {
     });
 
     readonly speaks: boolean;
+    private readonly booking = new Booking((path) => this.api.leave(path));
     private timer: ReturnType<typeof setTimeout> | undefined;
     /** Ends what an earlier try still waits for. */
     private attempt = new AbortController();
@@ -81,6 +83,7 @@ export class Call {
     /** Back into the seat, after the page was loaded anew. The microphone follows when it is there. */
     async return(): Promise<void> {
         this.listening.value = this.seat.value.listening;
+        this.booking.book(Promise.resolve(this.seat.value.call));
         this.happened({ is: "return" });
         if (this.speaks && !this.listening.value) await this.withMicrophone();
     }
@@ -140,7 +143,7 @@ export class Call {
                 if (what.ms !== null) this.timer = setTimeout(() => this.happened({ is: "timeout" }), what.ms);
                 return;
             case "post":
-                void this.post(what.again);
+                this.booking.book(this.post(what.again));
                 return;
             case "patch":
                 void this.patch();
@@ -149,7 +152,7 @@ export class Call {
                 void this.ask();
                 return;
             case "delete":
-                if (this.location.value) void this.api.leave(this.location.value);
+                this.booking.giveBack();
                 return;
             case "close":
                 this.close();
@@ -161,29 +164,30 @@ export class Call {
         }
     }
 
-    private async post(again: boolean): Promise<void> {
+    /** The path of the call that the server has let in, though he may have left meanwhile. */
+    private async post(again: boolean): Promise<string | null> {
         const signal = this.newAttempt();
+        const { free } = this.booking;
         const peer = this.newPeer();
         const offer = await peer?.offer().catch(() => null);
-        if (signal.aborted) return;
+        await free;
+        if (signal.aborted) return null;
         if (!peer || !offer) {
             this.happened({ is: "refused", problem: { status: 0, code: "no_webrtc", detail: "" } });
-            return;
+            return null;
         }
         const { id, name } = this.seat.value;
         const conference = this.invitation.conference_id;
         const asked = this.invitation.name ? "" : name;
-        const got = await this.api.join(conference, offer, id, asked, again, signal);
-        if (signal.aborted) {
-            // He left while the server was letting him in.
-            if (got.ok && !this.isIn.value) void this.api.leave(got.value.location);
-            return;
+        const got = await this.api.join(conference, offer, id, asked, again);
+        const call = got.ok ? got.value.location : null;
+        if (signal.aborted) return call;
+        if (call) {
+            this.location.value = call;
+            this.seat.save({ call });
         }
-        if (got.ok) {
-            this.location.value = got.value.location;
-            this.seat.save({ inside: true });
-        }
-        await this.answered(got.ok ? { ok: true, value: got.value.answer } : got);
+        void this.answered(got.ok ? { ok: true, value: got.value.answer } : got);
+        return call;
     }
 
     /** In place of the one before; null: this browser has none. */

@@ -51,6 +51,7 @@ export type LinkEvent =
 export type Effect =
     | { readonly do: "post"; readonly again: boolean }
     | { readonly do: "patch" }
+    /** Hangs up, also a call that the server is only just letting in. */
     | { readonly do: "delete" }
     /** Asks the server for `you`; answered by `told`. */
     | { readonly do: "ask" }
@@ -103,7 +104,7 @@ export function step(link: Link, event: LinkEvent): readonly [Link, readonly Eff
     if (link.at === "out" || link.at === "over") return atTheDoor(link, event);
     switch (event.is) {
         case "leave":
-            return [{ at: "over", why: "left" }, [wait(null), { do: "delete" }, { do: "close" }, { do: "forget" }]];
+            return hungUp({ at: "over", why: "left" });
         case "told":
             return told(link, event.you);
         case "refused":
@@ -139,7 +140,7 @@ function lost(link: Link, how: "down" | "moved" | "timeout"): readonly [Link, re
     if (link.at !== "connecting" || how === "moved") return [link, []];
     if (link.again) return pause(link.tries);
     const trouble = { status: 0, code: "media_blocked", detail: "" };
-    return [{ at: "out", trouble }, [wait(null), { do: "delete" }, { do: "close" }, { do: "forget" }]];
+    return hungUp({ at: "out", trouble });
 }
 
 function refused(link: Link, problem: Problem): readonly [Link, readonly Effect[]] {
@@ -152,10 +153,16 @@ function refused(link: Link, problem: Problem): readonly [Link, readonly Effect[
 }
 
 function told(link: Link, you: You | null): readonly [Link, readonly Effect[]] {
-    if (you?.state === "over" && !UNWANTED.has(you.reason)) return over(you.reason);
+    // Who is asking may be let in all the same, into a new call.
+    if (you?.state === "over" && !UNWANTED.has(you.reason))
+        return link.at === "asking" ? hungUp({ at: "over", why: you.reason }) : over(you.reason);
     if (link.at === "wondering") return askAgain(link.tries);
     const inside = link.at === "up" || link.at === "restarting" || link.at === "restarted";
     return inside && (you?.reconnect || you?.state === "over") ? askAgain(0) : [link, []];
+}
+
+function hungUp(next: Link): readonly [Link, readonly Effect[]] {
+    return [next, [wait(null), { do: "delete" }, { do: "close" }, { do: "forget" }]];
 }
 
 function over(why: Ending): readonly [Link, readonly Effect[]] {

@@ -7,8 +7,8 @@ import { keep, kept } from "../storage";
 
 export type Seat = {
     readonly id: string;
-    /** He was inside when the page went away. */
-    readonly inside: boolean;
+    /** REST path of the call in which he was inside when the page went away. */
+    readonly call: string | null;
     readonly name: string;
     readonly muted: boolean;
     readonly listening: boolean;
@@ -55,13 +55,13 @@ export class SeatStore {
 function fresh(): Seat {
     const bytes = crypto.getRandomValues(new Uint8Array(16));
     const id = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-    return { id, inside: false, name: "", muted: false, listening: false };
+    return { id, call: null, name: "", muted: false, listening: false };
 }
 
 function read(key: string): Seat | null {
     try {
         const before = JSON.parse(kept("session", key) ?? "null") as (Seat & { at_ms: number }) | null;
-        return before && { ...before, inside: before.inside && Date.now() - before.at_ms < RETURN_MS };
+        return before && { ...before, call: Date.now() - before.at_ms < RETURN_MS ? before.call : null };
     } catch {
         return null;
     }

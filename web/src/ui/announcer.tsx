@@ -9,6 +9,11 @@ export function announce(text: string): void {
     said.value = [...said.peek().slice(1 - KEPT), text];
 }
 
+/** What was said is true no more. */
+export function hush(): void {
+    said.value = [];
+}
+
 export function Announcer() {
     return (
         <div class="unseen" role="log" aria-live="polite" aria-relevant="additions">

@@ -9,7 +9,7 @@ import { loudness } from "../sound/level";
 import { Microphone } from "../sound/microphone";
 import { Speaker } from "../sound/speaker";
 import { keep, kept } from "../storage";
-import { announce } from "./announcer";
+import { announce, hush } from "./announcer";
 import { stayAwake } from "./awake";
 
 const SHORTCUTS = "plenary.shortcuts";
@@ -45,7 +45,7 @@ export class House {
 
     static async open(api: Api, invitation: Invitation): Promise<House> {
         const house = new House(api, invitation, await SeatStore.open(invitation.conference_id));
-        if (house.seat.value.inside) void house.call.return();
+        if (house.seat.value.call) void house.call.return();
         return house;
     }
 
@@ -95,6 +95,8 @@ export class House {
             if (at === "up" && !wasUp) announce("Connected");
             if (wasUp && at !== "up" && this.call.isIn.value) announce("Connection lost, trying again");
             wasUp = at === "up";
+            // The page that says why it is over is all that is left to be read.
+            if (at === "over") hush();
         });
         effect(() => {
             const muted = this.call.muted.value;
