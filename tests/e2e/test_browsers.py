@@ -75,6 +75,21 @@ OVERLAPPING = """
 }
 """
 """Parts of the room that lie on each other."""
+SEATED = """
+() => !document.getAnimations().some((each) => each instanceof CSSTransition && each.effect.target.matches(".seat"))
+"""
+"""Nobody is on the way from one place to another."""
+SEATS_COVERED = """
+() => [...document.querySelectorAll(".seat .disc")].filter((disc) => {
+    const { x, y, width, height } = disc.getBoundingClientRect();
+    return [...Array(16).keys()].some((at) => {
+        const [right, down] = [Math.cos((at * Math.PI) / 8), Math.sin((at * Math.PI) / 8)];
+        const upon = document.elementFromPoint(x + width * (0.5 + 0.45 * right), y + height * (0.5 + 0.45 * down));
+        return upon !== disc;
+    });
+}).map((e) => e.parentElement.textContent)
+"""
+"""Seats that something of another one lies upon, looked at near their edges."""
 FOCUSED = """
 async () => {
     await new Promise((shown) => requestAnimationFrame(() => requestAnimationFrame(shown)));
@@ -356,7 +371,22 @@ async def test_at_the_door_nothing_lies_upon_a_control_and_keys_reach_all(server
         assert await ann.script("() => document.documentElement.scrollWidth <= innerWidth")
 
 
-@pytest.mark.parametrize("screen", [(390, 844), (844, 390), (320, 568), (1280, 800)])
+@pytest.mark.parametrize("window", [(1100, 657), (1024, 640), (1366, 768)])
+async def test_the_lobby_is_seen_as_a_whole_in_the_windows_of_laptops(server: Serving, tmp_path: Path, window):
+    """With all that it can have: a field for the name, a microphone that is on, somebody inside."""
+    conference = (await server.create(name="Autumn plenary of the housing cooperative"))["id"]
+    async with phone_in(server, conference), chromium(tmp_path, "ann") as ann:
+        await ann.resize(*window)
+        await ann.open(await link(server, conference, ""))
+        await ann.sees("is inside")
+        await ann.sees("we can hear you")
+        assert await ann.script("() => document.documentElement.scrollHeight <= innerHeight")
+        assert await ann.script(COVERED) == []
+        await ann.until(SEATED)
+        assert await ann.script(SEATS_COVERED) == []
+
+
+@pytest.mark.parametrize("screen", [(390, 844), (844, 390), (320, 568), (1024, 640), (1100, 657), (1280, 800)])
 async def test_in_the_room_there_is_one_banner_and_nothing_below_it(server: Serving, tmp_path: Path, screen):
     """He is muted by a moderator, and speaks."""
     conference = (await server.create(name="Autumn plenary of the housing cooperative"))["id"]

@@ -1,7 +1,7 @@
 /** The rows of seats as a picture. What it shows is said in words elsewhere. */
 import type { Participant } from "../api";
 import { initials } from "../call/words";
-import { HEIGHT, hall, SEATS_MAX, WIDTH } from "./hemicycle";
+import { HEIGHT, hall, type Place, SEATS_MAX, WIDTH } from "./hemicycle";
 
 export type SeatView = {
     readonly key: string;
@@ -21,25 +21,34 @@ export function seatOf(person: Participant): SeatView {
 
 export function Seats({ seats }: { seats: readonly SeatView[] }) {
     const { radius, taken, empty } = hall(seats.length);
+    const placed = seats.slice(0, SEATS_MAX).map((seat, at) => ({ seat, at: across(taken[at]) }));
     return (
         <svg class="seats" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} aria-hidden="true" focusable="false">
+            {/* Below all seats: the light of one does not lie upon his neighbours. */}
+            <g>
+                {placed.map(({ seat, at }) => (
+                    <g key={seat.key} class={`seat ${seat.kind}`} style={at}>
+                        <circle class="glow" r={radius * 1.28} style={lit(seat.glow)} />
+                    </g>
+                ))}
+            </g>
             {empty.map(({ x, y }) => (
                 <circle key={`${x}`} class="empty" cx={x} cy={y} r={radius * 0.9} />
             ))}
-            {seats.slice(0, SEATS_MAX).map((seat, at) => {
-                const { x, y } = taken[at] ?? { x: 0, y: 0 };
-                const glow =
-                    seat.glow === undefined
-                        ? {}
-                        : { transform: `scale(${0.8 + 0.35 * seat.glow})`, opacity: seat.glow };
-                return (
-                    <g key={seat.key} class={`seat ${seat.kind}`} style={{ transform: `translate(${x}px, ${y}px)` }}>
-                        <circle class="glow" r={radius * 1.28} style={glow} />
-                        <circle class="disc" r={radius} />
-                        {radius >= LETTERS_MIN && <text style={{ fontSize: `${radius * 0.66}px` }}>{seat.label}</text>}
-                    </g>
-                );
-            })}
+            {placed.map(({ seat, at }) => (
+                <g key={seat.key} class={`seat ${seat.kind}`} style={at}>
+                    <circle class="disc" r={radius} />
+                    {radius >= LETTERS_MIN && <text style={{ fontSize: `${radius * 0.66}px` }}>{seat.label}</text>}
+                </g>
+            ))}
         </svg>
     );
+}
+
+function across(place: Place | undefined) {
+    return { transform: `translate(${place?.x ?? 0}px, ${place?.y ?? 0}px)` };
+}
+
+function lit(glow: number | undefined) {
+    return glow === undefined ? {} : { transform: `scale(${0.8 + 0.35 * glow})`, opacity: glow };
 }
