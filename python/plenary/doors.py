@@ -106,6 +106,8 @@ class Tokens:
         self._server = server
         self._known: dict[str, tuple[JoinToken, float]] = {}
         """Good ones, by id, and until when they need not be asked for."""
+        self._revocations = 0
+        """How many were taken back: what was read before one of them may be out of date, and is not remembered."""
 
     def looks_like_one(self, text: str) -> bool:
         return tokens.looks_like_one(text)
@@ -127,12 +129,14 @@ class Tokens:
         known, until = self._known.get(id, (None, 0.0))
         if known is not None and now < until:
             return known
+        before = self._revocations
         found = await self._server.read(self._server.store.join_token, id)
         if found is None or found.tm_delete != NEVER:
             raise Problem("token_revoked", "This join token was taken back.", headers=credentials.REFUSED)
-        if len(self._known) >= KEYS_REMEMBERED:
-            self._known.clear()
-        self._known[id] = (found, now + KEY_REMEMBERED_S)
+        if before == self._revocations:
+            if len(self._known) >= KEYS_REMEMBERED:
+                self._known.clear()
+            self._known[id] = (found, now + KEY_REMEMBERED_S)
         return found
 
     async def revoke(self, customer: str, conference: str, id: str) -> JoinToken:
@@ -145,6 +149,7 @@ class Tokens:
             found = msgspec.structs.replace(found, tm_delete=stamp(self._server.now()))
             await self._server.write(store.change_join_token, found)
         self._known.pop(id, None)
+        self._revocations += 1
         return found
 
 

@@ -89,6 +89,7 @@ class FakeServer:
         self.tokens: dict[str, JoinToken] = {}
         """By what is signed: here, `TOKEN ` and the id."""
         self.revoked: set[str] = set()
+        self.keys = {ANNS_KEY: ANN, BOBS_KEY: BOB}
         self.quality: dict[str, CallQuality] = {}
         self.on_wait: Callable[[float], Awaitable[None]] | None = None
 
@@ -117,7 +118,7 @@ class FakeServer:
         )
 
     async def customer_of(self, key: str) -> str | None:
-        return {ANNS_KEY: ANN, BOBS_KEY: BOB}.get(key)
+        return self.keys.get(key)
 
     async def ask(self, build: Callable[[int], events.Request]) -> Resource | list[Resource]:
         request = build(len(self.asked) + 1)

@@ -1,5 +1,7 @@
 """Who is asking: three ways to give the key, and none to leak it."""
 
+from collections.abc import AsyncGenerator
+
 import pytest
 
 from .fake import ANNS_KEY, BOBS_KEY, Client, FakeServer
@@ -57,6 +59,17 @@ def test_a_wrong_key_is_refused(client: Client, key: str):
 def test_the_key_is_asked_for_before_the_body_is_read(client: Client):
     answer = client.post(PATH, content=b"x" * 2_000_000, key=None)
     assert answer.status_code == 401
+
+
+def test_a_key_that_is_taken_back_while_a_body_comes_in_does_nothing(client: Client, server: FakeServer):
+    async def body() -> AsyncGenerator[bytes]:
+        yield b'{"type": '
+        server.keys.clear()
+        yield b'"conference"}'
+
+    answer = client.post(PATH, content=body(), headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credentials")
+    assert server.asked == []
 
 
 def test_the_key_is_gone_from_the_address_before_any_log_can_see_it(client: Client, server: FakeServer, capsys):

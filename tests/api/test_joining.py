@@ -1,5 +1,6 @@
 """What pages and their tokens may ask, and how it is passed on."""
 
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,20 @@ def test_a_token_that_is_taken_back_hangs_up_who_came_by_it(client: Client, serv
     assert client.delete(f"{page.base}/tokens/{page.token.id}").status_code == 200
     assert asked(server) == events.EndToken(ask=asked(server).ask, customer=ANN, token=page.token.id)
     assert page.ask("GET", "/v1.0/join").json()["code"] == "token_revoked"
+
+
+def test_a_token_that_is_taken_back_while_an_offer_by_it_comes_in_lets_nobody_in(client: Client, server: FakeServer):
+    page = Page(client)
+
+    async def offer() -> AsyncGenerator[bytes]:
+        yield examples.OFFER[:20].encode()
+        taken_back = await client.asend("DELETE", f"{page.base}/tokens/{page.token.id}")
+        assert taken_back.status_code == 200
+        yield examples.OFFER[20:].encode()
+
+    answer = page.ask("POST", f"{page.base}/join", content=offer(), headers=SDP)
+    assert (answer.status_code, answer.json()["code"]) == (401, "token_revoked")
+    assert isinstance(asked(server), events.EndToken)
 
 
 def test_a_token_says_what_it_is_good_for(client: Client):

@@ -1,4 +1,4 @@
-"""Access keys that are in use are remembered for a moment, so that not every request asks the database."""
+"""Access keys and join tokens in use are remembered for a moment, so that not every request asks the database."""
 
 import asyncio
 from types import SimpleNamespace
@@ -7,7 +7,13 @@ from typing import Any, cast
 import pytest
 
 from plenary import doors
-from plenary.doors import KEY_REMEMBERED_S, Customers
+from plenary.api.problems import Problem
+from plenary.core.ids import NEVER
+from plenary.core.resources import JoinToken
+from plenary.doors import KEY_REMEMBERED_S, Customers, Tokens
+from plenary.web import tokens
+
+TOKEN = "11111111-1111-4111-8111-111111111111"
 
 
 class Keys:
@@ -63,3 +69,30 @@ def test_only_so_many_keys_are_remembered(monkeypatch: pytest.MonkeyPatch):
     assert keys.asked == 3
     keys.of("a")
     assert keys.asked == 4
+
+
+def test_a_token_that_is_taken_back_while_it_is_looked_up_is_not_remembered_as_good():
+    """The look-up has read that it is good; before that is told, the token is taken back."""
+    token = JoinToken(id=TOKEN, customer_id="me", conference_id="here", tm_create=NEVER, tm_expire=NEVER)
+    kept = {TOKEN: token}
+    join_key = bytes(tokens.KEY_BYTES)
+    text = tokens.sign(token, 10, join_key)
+    taken_back: list[JoinToken] = []
+
+    async def read(question: Any, *what: str) -> Any:
+        found = question(*what)
+        if question == kept.get and not taken_back:
+            taken_back.append(token)
+            await door.revoke("me", "here", TOKEN)
+        return found
+
+    async def write(_: Any, changed: JoinToken) -> None:
+        kept[changed.id] = changed
+
+    views = SimpleNamespace(conference=lambda *_: b"")
+    store = SimpleNamespace(join_token=kept.get, change_join_token=None, views=views)
+    server = SimpleNamespace(read=read, write=write, store=store, join_key=join_key, now=lambda: 1.0)
+    door = Tokens(cast(Any, server))
+    asyncio.run(door.verify(text))
+    with pytest.raises(Problem, match="taken back"):
+        asyncio.run(door.verify(text))

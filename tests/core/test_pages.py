@@ -8,6 +8,7 @@ from harness import FAREWELL, OTHER_CUSTOMER, WELCOME, Bench, action
 
 from plenary.core import commands as c
 from plenary.core import events as e
+from plenary.core import pages
 from plenary.core.errors import LimitReached, NotFound, Unavailable, WrongState
 from plenary.core.limits import SEAT_HELD_S
 from plenary.core.session import SessionState
@@ -111,6 +112,26 @@ def test_who_came_by_a_token_that_is_taken_back_is_hung_up_and_told_why(bench: B
     assert [one.id for one in bench.asks_for(e.EndToken, token="t1")] == [call]
     assert (bench[call].status, bench.participant_of(call).reason) == ("hangup", "token_revoked")
     assert bench[other].status == "progressing"
+
+
+def test_a_token_that_is_taken_back_lets_in_nobody_who_was_on_his_way_nor_back_to_a_seat(bench: Bench):
+    made = bench.creates()
+    in_room(bench, made.id)
+    bench.asks_for(e.EndToken, token="t1")
+    for seat in ("seat", "another seat", ""):
+        refused = joins(bench, made.id, seat)
+        assert (type(refused), refused.code) == (WrongState, "token_revoked")
+    assert joins(bench, made.id, token="t2").status == "dialing"
+    assert joins(bench, made.id, "seat of a key", token="").status == "dialing"
+
+
+def test_only_so_many_tokens_that_were_taken_back_are_remembered(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pages, "TOKENS_REMEMBERED", 2)
+    made = bench.creates()
+    for token in ("t1", "t2", "t3"):
+        bench.asks_for(e.EndToken, token=token)
+    assert joins(bench, made.id, token="t1").status == "dialing"
+    assert [joins(bench, made.id, token=token).code for token in ("t2", "t3")] == ["token_revoked"] * 2
 
 
 def test_one_offer_at_a_time():

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,25 @@ async def test_mute_keys_and_a_token_that_is_taken_back(tmp_path: Path, monkeypa
         assert (await house.rest.delete(f"{ann.conference}/tokens/{ann.token['id']}")).status_code == 200
         assert (await ann.ask("GET", "/v1.0/join")).json()["code"] == "token_revoked"
         assert (await boss.look())["total"] == 2
+
+
+async def test_a_token_that_is_taken_back_while_an_offer_by_it_comes_in_lets_nobody_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with a_house(tmp_path, monkeypatch) as house:
+        page = await house.page(await house.conference(), name="Ann")
+        sdp = an_offer().encode()
+
+        async def offer() -> AsyncGenerator[bytes]:
+            yield sdp[:100]
+            assert (await page.ask("GET", "/v1.0/join")).status_code == 200
+            assert (await house.rest.delete(f"{page.conference}/tokens/{page.token['id']}")).status_code == 200
+            yield sdp[100:]
+
+        headers = {"content-type": "application/sdp"}
+        answer = await page.ask("POST", f"{page.conference}/join", content=offer(), headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, "token_revoked")
+        assert (await house.rest.get("/v1.0/calls")).json()["result"] == []
 
 
 async def test_a_token_that_expires_takes_nothing_from_who_is_in_and_lets_nobody_new_in(

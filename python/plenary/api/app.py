@@ -265,6 +265,9 @@ def _endpoint(operation: Operation, handler: Callable[[Asked], Awaitable[Answer]
         elif decoder is not None:
             raw = await _body(request.receive, headers.get("content-length", ""))
             body = decode.decode(raw, headers.get("content-type", ""), decoder, required=operation.body_required)
+        if not public and (operation.sdp or decoder is not None):
+            # A body takes as long as its sender likes: what lets him in has to be good when all of it is there.
+            customer, token = await authenticated(exchange.key, operation.scope, deps)
         gone = partial(disconnected, request.receive)
         return Asked(
             customer=customer,

@@ -408,7 +408,8 @@ class PressDigits(PageRequest, frozen=True, kw_only=True):
 
 
 class EndToken(Request, frozen=True, kw_only=True):
-    """Lets go of everybody who was let in by a token that is taken back. The reply is their calls."""
+    """Lets go of everybody who was let in by a token that is taken back, and lets in nobody more by it. The reply is
+    the calls of those who were in."""
 
     token: str
 

@@ -99,6 +99,10 @@ SEAT_HELD_S = 15.0
 ENDED_REMEMBERED = 100_000
 """Ended conferences whose addresses are still known, so that a caller hears that it is over."""
 
+TOKENS_REMEMBERED = 100_000
+"""Join tokens that were taken back whose requests are still refused: far more than can be taken back while one that
+was good when it was looked at is on its way."""
+
 CASCADE_MAX = 1_000_000
 """Follow-up steps within one turn: far more than the largest conference needs; above it the switch has a bug."""
 

@@ -17,6 +17,7 @@ from .events import (
     PressDigits,
     RestartSession,
 )
+from .limits import TOKENS_REMEMBERED
 from .resources import Call, Resource
 from .world import World
 
@@ -25,6 +26,8 @@ def join(world: World, conference: ConferenceMachine, request: JoinConference) -
     """The call of a page that joins, or of the seat that it comes back to. Raises `Refusal`."""
     if not conference.takes_joiners:
         raise over(conference.resource)
+    if request.token in world.tokens_ended:
+        raise WrongState("token_revoked", "This join token was taken back.")
     if not world.engine_ready:
         raise _engine_away()
     seat = WebSeat(
@@ -85,6 +88,10 @@ def ask(world: World, request: PageRequest) -> Call:
 
 
 def end_token(world: World, request: EndToken) -> list[Resource]:
+    """Who came by it is hung up, and who is on his way in by it, since it was still good, will be refused."""
+    world.tokens_ended[request.token] = None
+    if len(world.tokens_ended) > TOKENS_REMEMBERED:
+        del world.tokens_ended[next(iter(world.tokens_ended))]
     ended: list[Resource] = []
     for seat, id_ in list(world.seats.items()):
         call = world.calls[id_]

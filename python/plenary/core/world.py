@@ -64,6 +64,8 @@ class World:
         self.recordings: dict[str, RecordingMachine] = {}
         self.seats: dict[WebSeat, str] = {}
         """Seat of a page -> its call."""
+        self.tokens_ended: dict[str, None] = {}
+        """Join tokens that were taken back, oldest first."""
         self.numbers: dict[str, int] = {}
         self.waiting: dict[str, str] = {}
         """Prompt request -> the call that waits for it."""
