@@ -233,6 +233,10 @@ def test_a_malformed_id_is_refused_and_quoted_harmlessly(client: Client, id: str
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
+def test_a_malformed_id_is_quoted_as_it_was_sent(client: Client):
+    assert "'MyRoom'" in client.get(f"{CONFERENCES}/MyRoom").json()["detail"]
+
+
 def test_an_id_may_be_written_in_capitals(client: Client):
     id = client.a_conference()["id"]
     assert client.get(f"{CONFERENCES}/{id.upper()}").status_code == 200

@@ -160,6 +160,18 @@ def test_what_is_over_is_kept_up_to_a_limit():
     assert roster.page(f"c{OVER_KEPT}") is not None
 
 
+def test_a_stay_is_forgotten_with_its_call_also_when_many_end_at_once():
+    """The rows of a turn come in any order; a call that would be there again would show what is left of the stay."""
+    roster = Roster("life")
+    numbers = range(OVER_KEPT + 1)
+    roster.load(rows(*(call(f"c{number}") for number in numbers), *(member(f"m{n}", f"c{n}") for n in numbers)))
+    roster.load(rows(*(over(call(f"c{n}")) for n in numbers), *(left(member(f"m{n}", f"c{n}")) for n in numbers)))
+    roster.load(rows(call("c0")))
+    page = roster.page("c0")
+    assert page is not None
+    assert page.member is None
+
+
 async def test_who_waits_is_woken_by_a_change_of_his_room_only():
     roster = Roster("life")
     roster.apply(rows(member()))

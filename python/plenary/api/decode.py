@@ -140,10 +140,9 @@ def integer(query: Query, name: str, default: int, low: int, high: int) -> int:
 
 def uuid(text: str, name: str) -> str:
     """The id in the one form that the store knows: lower case."""
-    text = text.lower()
-    if not is_id(text):
+    if not is_id(text.lower()):
         sentence = f"'{printable(text)}' is no id: a UUID is expected."
         if name == "conference_id":
             sentence += " An alias leads phones and 'conference_join' to a conference, not requests."
         raise Problem("invalid_id", sentence, pointer=f"/{name}")
-    return text
+    return text.lower()

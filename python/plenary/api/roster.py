@@ -173,8 +173,8 @@ class Roster:
         call = member.reference_id
         if call in self._over:
             self._over[call] = Page(self._over[call].call, member)
-        else:
-            self._stays[call] = member
+        elif call in self._calls or member.status is not ConferencecallStatus.LEAVED:
+            self._stays[call] = member  # else his call is long over, and nothing would ever take it away again
 
     def _call(self, call: Call, room: _Room) -> None:
         token = call.source.target
