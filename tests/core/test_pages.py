@@ -312,6 +312,50 @@ def test_who_is_muted_is_so_for_all_and_does_not_talk(bench: Bench):
     assert bench.entries().count("conferencecall_updated") == 2
 
 
+def test_nobody_else_opens_a_microphone_that_he_has_closed(bench: Bench):
+    call = in_room(bench, bench.creates().id)
+    member = bench.participant_of(call).id
+    asks(bench, e.MuteSelf, call, muted=True)
+    bench.restart()
+    bench.does(bench.model.ready(restarted=False))
+    for refused in (
+        bench.asks_for(e.MuteConferencecall, conferencecall=member, muted=False),
+        asks(bench, e.MuteSelf, call, token=None, muted=False),
+    ):
+        assert (type(refused), refused.code) == (WrongState, "muted_himself")
+    assert (bench.participant_of(call).muted, bench.model.legs[call]["muted"]) == (True, True)
+    assert asks(bench, e.MuteSelf, call, muted=False).mute_direction == ""
+    assert not bench.asks_for(e.MuteConferencecall, conferencecall=member, muted=False).muted
+
+
+def test_a_mute_of_another_is_undone_by_another_and_by_himself(bench: Bench):
+    call = in_room(bench, bench.creates().id)
+    member = bench.participant_of(call).id
+    for undo in (
+        lambda: bench.asks_for(e.MuteConferencecall, conferencecall=member, muted=False),
+        lambda: asks(bench, e.MuteSelf, call, token=None, muted=False),
+        lambda: asks(bench, e.MuteSelf, call, muted=False),
+    ):
+        assert bench.asks_for(e.MuteConferencecall, conferencecall=member, muted=True).muted
+        undo()
+        assert not bench.participant_of(call).muted
+
+
+def test_a_mute_of_another_that_the_page_takes_on_is_his_own(bench: Bench):
+    call = in_room(bench, bench.creates().id)
+    member = bench.participant_of(call).id
+    bench.asks_for(e.MuteConferencecall, conferencecall=member, muted=True)
+    asks(bench, e.MuteSelf, call, muted=True)
+    assert bench.asks_for(e.MuteConferencecall, conferencecall=member, muted=False).code == "muted_himself"
+
+
+def test_who_came_by_an_access_key_is_the_one_who_asks_with_it(bench: Bench):
+    call = in_room(bench, bench.creates().id, token="")
+    for muted in (True, False):
+        asks(bench, e.MuteSelf, call, token=None, muted=muted)
+        assert bench.participant_of(call).muted == muted
+
+
 def test_a_listener_is_muted_before_he_is_in_the_room_and_for_good(bench: Bench):
     made = bench.creates()
     call = in_room(bench, made.id, role="listener", speaks=False)

@@ -32,7 +32,7 @@ JOINING: tuple[Operation, ...] = (
         tag="Participants",
         summary="Mute a participant",
         description="The others do not hear him any longer. He hears them, his keys are heard, and a recording of his "
-        "own call goes on.",
+        "own call goes on. A join page takes that on as a mute of its own: from then on only he unmutes himself.",
         body=EmptyBody,
         body_required=False,
         scope="mute_others",
@@ -46,10 +46,12 @@ JOINING: tuple[Operation, ...] = (
         path="/v1.0/conferencecalls/{conferencecall_id}/unmute",
         tag="Participants",
         summary="Let a participant be heard again",
+        description="After a mute through the API. Who has muted himself on his page, or is muted there as the page has "
+        "taken on a mute of another, is not opened by anybody but himself: `muted_himself`, and nothing changes.",
         body=EmptyBody,
         body_required=False,
         answer=Conferencecall,
-        errors=("wrong_state", "is_listener", "unavailable"),
+        errors=("wrong_state", "is_listener", "muted_himself", "unavailable"),
         answer_example=examples.CONFERENCECALL,
     ),
     Operation(
@@ -232,6 +234,8 @@ JOINING: tuple[Operation, ...] = (
         path="/v1.0/conferences/{conference_id}/join/{call_id}/mute",
         tag="Browsers",
         summary="Mute oneself",
+        description="Nobody else can undo that. Asked with an access key, of who came by a join token, it is as the mute "
+        "of his conferencecall.",
         body=EmptyBody,
         body_required=False,
         scope="publish",
@@ -245,11 +249,13 @@ JOINING: tuple[Operation, ...] = (
         path="/v1.0/conferences/{conference_id}/join/{call_id}/unmute",
         tag="Browsers",
         summary="Be heard again",
+        description="Whoever muted: oneself, a moderator, or the API. Asked with an access key, of who came by a join "
+        "token and has muted himself, it is refused: `muted_himself`.",
         body=EmptyBody,
         body_required=False,
         scope="publish",
         answer=You,
-        errors=("is_listener", *_PAGE_ERRORS),
+        errors=("is_listener", "muted_himself", *_PAGE_ERRORS),
         answer_example=examples.YOU,
     ),
     Operation(

@@ -222,6 +222,11 @@ CATALOGUE: dict[str, ProblemType] = {
             ("media_lost", "The media of the call are gone.", "Join again with the same Seat."),
             ("offer_pending", "Another offer of this page is being answered.", "Try once more in a moment."),
             ("is_listener", "A listener can't be heard.", "Let him in by a token with the scope `publish`."),
+            (
+                "muted_himself",
+                "He has muted himself.",
+                "Ask him to unmute himself on his page: nobody else opens a microphone that he has closed.",
+            ),
             ("call_without_media", "The call has no media.", "Ask while it is answered, from two seconds on."),
             ("recording_not_active", "It is not being recorded.", "There is nothing to stop."),
         ),

@@ -222,11 +222,17 @@ class CallMachine:
         """The page hangs up."""
         self._over("remote", "normal", "left by the page", "hangup")
 
-    def mute(self, cause: str, *, muted: bool) -> None:
-        """Raises WrongState for a listener who would be heard."""
-        web = self.state.web
+    def mute(self, cause: str, *, muted: bool, himself: bool = False) -> None:
+        """Raises WrongState for a listener who would be heard, and where another would open the microphone that he
+        has closed `himself`. He opens it whoever closed it."""
+        state, web = self.state, self.state.web
         if not muted and web is not None and not web.speaks:
             raise WrongState("is_listener", "He was let in to listen: nobody can hear him.")
+        if not muted and state.muted_himself and not himself:
+            raise WrongState("muted_himself", "He has muted himself: only he can unmute himself, on his page.")
+        if himself and state.muted_himself != muted:
+            state.muted_himself = muted
+            self.world.touch(self)
         if muted == self.state.session.muted or not self.live:
             return
         self.session.mute(muted=muted)

@@ -66,6 +66,8 @@ class CallState(msgspec.Struct, kw_only=True):
     max_deadline: float
     web: WebSeat | None = None
     """None: a phone."""
+    muted_himself: bool = False
+    """He has closed his microphone on his page: nobody else opens it."""
     talking: bool = False
     """The engine hears him, muted or not, in a room or not yet: it tells of a beginning once."""
 

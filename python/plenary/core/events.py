@@ -398,6 +398,8 @@ class LeaveConference(PageRequest, frozen=True, kw_only=True):
 
 
 class MuteSelf(PageRequest, frozen=True, kw_only=True):
+    """The page mutes, or unmutes. An access key that asks about who came by a token is somebody else."""
+
     muted: bool
 
 

@@ -78,7 +78,9 @@ def ask(world: World, request: PageRequest) -> Call:
         case LeaveConference():
             call.leaves()
         case MuteSelf():
-            call.mute("muted himself" if request.muted else "unmuted himself", muted=request.muted)
+            himself = (request.token or "") == call.state.web.token
+            who = "himself" if himself else "through the API"
+            call.mute(f"{'muted' if request.muted else 'unmuted'} {who}", muted=request.muted, himself=himself)
         case PressDigits():
             for digit in request.digits:
                 world.later(partial(call.handle, DigitPressed(call=call.id, digit=digit)))
