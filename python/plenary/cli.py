@@ -50,7 +50,7 @@ serving = cyclopts.App(name="serve", config=[Env("PLENARY_", command=False), _fi
 customer = cyclopts.App(
     name="customer",
     help="Customers (tenants) and their access keys: each sees only what is his. The server may be running.",
-    config=[_file],
+    config=[Env("PLENARY_", command=False), _file],
 )
 app.command(serving)
 app.command(customer)

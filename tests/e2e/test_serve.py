@@ -260,14 +260,19 @@ def test_a_variable_that_is_no_setting_is_told_with_the_one_that_was_meant():
 
 
 async def test_customers_and_keys_are_made_and_taken_while_the_server_runs(tmp_path: Path):
-    """A new key is good at once; one that was taken is good for as long as it is remembered."""
+    """A new key is good at once; one that was taken is good for as long as it is remembered. Where the data folder is
+    says the command line or, if it does not, the environment of the server."""
     async with serving(tmp_path / "data") as server:
         data = ("--data", str(server.data))
         key = re.search(r"^access key +(\S+)", (await run("customer", "add", "ann", *data)).out, re.MULTILINE)
         assert key is not None
         ann = {"Authorization": f"Bearer {key[1]}"}
         assert (await server.rest.get("/conferences", headers=ann)).status_code == 200
-        assert "1 key   ann" in (await run("customer", "list", *data)).out
+        env = {"PLENARY_DATA": str(server.data), "PLENARY_HTTP": "127.0.0.1:1"}
+        assert "1 key   ann" in (await run("customer", "list", env=env)).out
+        assert (await run("customer", "add", "bob", env=env)).status == 0
+        assert (await run("customer", "revoke", "bob", env=env)).status == 0
+        assert "no data folder" in (await run("customer", "list", "--data", str(tmp_path / "none"), env=env)).error
         assert (await run("customer", "revoke", "ann", *data)).status == 0
         async with asyncio.timeout(UNTIL_S):
             while (await server.rest.get("/conferences", headers=ann)).status_code != 401:
