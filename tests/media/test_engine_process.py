@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -122,6 +123,16 @@ async def test_settings_that_cannot_be_used_are_named_at_the_first_start(
         await engine.run()
     assert engine.started == 1
     assert str(failed.value).count("\n") == 0
+
+
+@pytest.mark.skipif(not has_native_engine(), reason="the native engine is not built")
+async def test_a_port_for_browsers_that_is_taken_is_named_with_what_to_do(tmp_path: Path):
+    with socket.socket(type=socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        engine = EngineProcess(tmp_path, EngineSettings(rtp_address="127.0.0.1", webrtc_port=port), "1")
+        with pytest.raises(EngineFailed, match=rf"the WebRTC port {port} .*take another port: --webrtc-port"):
+            await engine.run()
 
 
 async def test_the_link_comes_back_when_the_engine_does(tmp_path: Path):

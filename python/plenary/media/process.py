@@ -39,6 +39,12 @@ LOG_BYTES_MAX = 1 << 20
 """A longer log is put aside when an engine is started; one old log is kept."""
 LOG_TAIL_BYTES = 2000
 
+_REMEDIES = {
+    "the WebRTC port": "End the program that has it, or take another port: --webrtc-port (one for each media thread "
+    "from there on; 0 lets no browsers in)."
+}
+"""What the engine says can't be used -> what to do about it, in words of the command line, which it does not know."""
+
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine is told at its start, and can't be told later."""
@@ -204,8 +210,7 @@ class EngineProcess:
                 self._reap()
                 # Later, with calls to keep, an address that has vanished is waited for a little.
                 if status == STATUS_UNUSABLE and not self.found.is_set():
-                    last = self._log_tail().rstrip().rpartition("\n")[2]
-                    raise EngineFailed(f"the media engine can't be run so: {last.removeprefix('plenary.media: ')}")
+                    raise EngineFailed(f"the media engine can't be run so: {self._why_unusable()}")
                 return False
             await asyncio.sleep(0.01)
         return True
@@ -235,6 +240,12 @@ class EngineProcess:
             return msgspec.json.decode(self._running_file.read_bytes(), type=_Running)
         except (OSError, msgspec.MsgspecError):
             return None
+
+    def _why_unusable(self) -> str:
+        """The engine's last words, and what to do if there is more to say."""
+        why = self._log_tail().rstrip().rpartition("\n")[2].removeprefix("plenary.media: ")
+        remedies = [remedy for what, remedy in _REMEDIES.items() if why.startswith(what)]
+        return ". ".join([why, *remedies])
 
     def _log_tail(self) -> str:
         try:
