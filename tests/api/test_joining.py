@@ -75,6 +75,14 @@ def test_what_a_token_can_not_be(client: Client, body: dict[str, Any]):
     assert (answer.status_code, answer.json()["code"]) in ((400, "invalid_value"), (400, "unknown_field"))
 
 
+def test_who_asks_about_a_token_without_one_is_told_to_send_one_and_where_it_comes_from(client: Client):
+    for key, status, code in ((None, 401, "authentication_required"), (client.key, 403, "join_token_required")):
+        answer = client.get("/v1.0/join", key=key)
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+        assert "Send a join token" in answer.json()["detail"]
+        assert "POST /v1.0/conferences/{id}/tokens" in answer.json()["detail"]
+
+
 def test_a_token_that_is_taken_back_hangs_up_who_came_by_it(client: Client, server: FakeServer):
     page = Page(client)
     assert client.delete(f"{page.base}/tokens/{page.token.id}").status_code == 200

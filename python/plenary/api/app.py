@@ -247,7 +247,7 @@ def _endpoint(operation: Operation, handler: Callable[[Asked], Awaitable[Answer]
         scope = request.scope
         customer, token = "", None
         if not public:
-            customer, token = await authenticated(exchange.key, operation.scope, deps)
+            customer, token = await authenticated(exchange.key, operation, deps)
         ids = {name: decode.uuid(scope["path_params"][name], name) for name in names}
         if token is not None and ids.get("conference_id", token.conference_id) != token.conference_id:
             raise Problem("token_wrong_conference", "This join token is for another conference.")
@@ -267,7 +267,7 @@ def _endpoint(operation: Operation, handler: Callable[[Asked], Awaitable[Answer]
             body = decode.decode(raw, headers.get("content-type", ""), decoder, required=operation.body_required)
         if not public and (operation.sdp or decoder is not None):
             # A body takes as long as its sender likes: what lets him in has to be good when all of it is there.
-            customer, token = await authenticated(exchange.key, operation.scope, deps)
+            customer, token = await authenticated(exchange.key, operation, deps)
         gone = partial(disconnected, request.receive)
         return Asked(
             customer=customer,

@@ -2,27 +2,26 @@
 
 from ..core.resources import JoinToken
 from .deps import ApiDeps
+from .operation import Operation
 from .problems import Problem
 
 KEY_MAX = 512
 """Characters of an access key that are looked at."""
+
+_SEND_TOKEN = "Send a join token: 'Authorization: Bearer TOKEN'. POST /v1.0/conferences/{id}/tokens makes one."
 
 _WANTED = {"www-authenticate": 'Bearer realm="plenary"'}
 REFUSED = {"www-authenticate": 'Bearer realm="plenary", error="invalid_token"'}
 """Headers of a 401 (RFC 6750 section 3)."""
 
 
-async def authenticated(key: str | None, scope: str, deps: ApiDeps) -> tuple[str, JoinToken | None]:
-    """The customer, and the join token if it is one. `scope` is what such a token needs here; empty: none helps.
-
-    Raises `Problem`.
-    """
+async def authenticated(key: str | None, operation: Operation, deps: ApiDeps) -> tuple[str, JoinToken | None]:
+    """The customer who may ask for this operation, and the join token if it is one. Raises `Problem`."""
     if not key:
-        raise Problem(
-            "authentication_required",
-            "Send your access key: 'Authorization: Bearer KEY', or '?accesskey=KEY'.",
-            headers=_WANTED,
-        )
+        send_key = "Send your access key: 'Authorization: Bearer KEY', or '?accesskey=KEY'."
+        sentence = _SEND_TOKEN if operation.token_only else send_key
+        raise Problem("authentication_required", sentence, headers=_WANTED)
+    scope = operation.scope
     if deps.tokens.looks_like_one(key):
         if not scope:
             raise Problem("scope_missing", "A join token can't do this: send an access key.")
@@ -33,4 +32,6 @@ async def authenticated(key: str | None, scope: str, deps: ApiDeps) -> tuple[str
     customer = await deps.customer_of(key) if len(key) <= KEY_MAX else None
     if customer is None:
         raise Problem("invalid_credentials", "This access key is not valid.", headers=REFUSED)
+    if operation.token_only:
+        raise Problem("join_token_required", f"This is an access key. {_SEND_TOKEN}")
     return customer, None

@@ -119,8 +119,7 @@ class Joining:
 
     async def join_info(self, asked: Asked) -> Answer:
         token = asked.token
-        if token is None:
-            raise Problem("join_token_required", "This is an access key, which is good for every conference of yours.")
+        assert token is not None
         conference = _conference.decode(await self._views.conference(token.customer_id, token.conference_id))
         return answers.JoinInfo(
             conference_id=token.conference_id,

@@ -40,6 +40,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """Those of the request that mean something here."""
     scope: str = ""
     """What a join token needs for it; empty: join tokens are of no use here."""
+    token_only: bool = False
+    """Only a join token is good for it, no access key."""
     sdp: bool = False
     """The body is a session description."""
     body: type[Body] | None = None

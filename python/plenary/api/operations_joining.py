@@ -46,8 +46,8 @@ JOINING: tuple[Operation, ...] = (
         path="/v1.0/conferencecalls/{conferencecall_id}/unmute",
         tag="Participants",
         summary="Let a participant be heard again",
-        description="After a mute through the API. Who has muted himself on his page, or is muted there as the page has "
-        "taken on a mute of another, is not opened by anybody but himself: `muted_himself`, and nothing changes.",
+        description="After a mute through the API. Who has muted himself on his page, or is muted there as the page "
+        "has taken on a mute of another, is not opened by anybody but himself: `muted_himself`, and nothing changes.",
         body=EmptyBody,
         body_required=False,
         answer=Conferencecall,
@@ -169,6 +169,7 @@ JOINING: tuple[Operation, ...] = (
         summary="What a join token is good for",
         description="Of the token that asks.",
         scope="join",
+        token_only=True,
         answer=JoinInfo,
         errors=("join_token_required", "conference_not_found"),
         answer_example=examples.JOIN_INFO,
@@ -234,8 +235,8 @@ JOINING: tuple[Operation, ...] = (
         path="/v1.0/conferences/{conference_id}/join/{call_id}/mute",
         tag="Browsers",
         summary="Mute oneself",
-        description="Nobody else can undo that. Asked with an access key, of who came by a join token, it is as the mute "
-        "of his conferencecall.",
+        description="Nobody else can undo that. Asked with an access key, of who came by a join token, it is as the "
+        "mute of his conferencecall.",
         body=EmptyBody,
         body_required=False,
         scope="publish",
