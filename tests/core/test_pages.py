@@ -175,7 +175,9 @@ def test_who_joins_nothing_that_takes_joiners_is_refused(bench: Bench):
     assert isinstance(joins(bench, "00000000-0000-4000-8000-ffffffffffff"), NotFound)
     assert isinstance(joins(bench, made.id, customer=OTHER_CUSTOMER), NotFound)
     bench.deletes(made.id)
-    assert joins(bench, made.id, stored=bench[made.id]).code == "conference_terminated"
+    refused = joins(bench, made.id, stored=bench[made.id])
+    assert refused.code == "conference_terminated"
+    assert "ask whoever invited you" in refused.detail
 
 
 def test_a_full_conference_and_a_full_token_say_so():

@@ -145,7 +145,7 @@ CATALOGUE: dict[str, ProblemType] = {
             (
                 "join_token_required",
                 "Only a join token can be asked about here.",
-                "Send `Authorization: Bearer` and the token of a join link.",
+                "Send `Authorization: Bearer` and a join token; `POST /v1.0/conferences/{id}/tokens` makes one.",
             ),
         ),
         *_kinds(
@@ -211,7 +211,11 @@ CATALOGUE: dict[str, ProblemType] = {
             ),
             ("conference_not_ready", "The conference is still starting.", "Try once more in a moment."),
             ("conference_terminating", "The conference is ending.", "Create a new one."),
-            ("conference_terminated", "The conference is over.", "Create a new one."),
+            (
+                "conference_terminated",
+                "The conference is over.",
+                "Create a new one; who was invited asks for another link.",
+            ),
             ("alias_taken", "The alias leads to another conference on this server.", "Choose another alias."),
             (
                 "recording_already_active",

@@ -319,10 +319,10 @@ class ConferenceMachine:
         self._world.log("conference_updated", self.resource, self.id, cause)
 
 
-def over(resource: Conference) -> WrongState:
+def over(resource: Conference, remedy: str = "Create a new one.") -> WrongState:
     """The refusal of what only an open conference can do."""
     if resource.status is ConferenceStatus.STARTING:
         return WrongState("conference_not_ready", "The conference is starting. Try once more in a moment.")
     if resource.tm_delete != NEVER:
-        return WrongState("conference_terminated", "The conference is over. Create a new one.")
-    return WrongState("conference_terminating", "The conference is ending. Create a new one.")
+        return WrongState("conference_terminated", f"The conference is over. {remedy}")
+    return WrongState("conference_terminating", f"The conference is ending. {remedy}")

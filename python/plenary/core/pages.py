@@ -18,14 +18,19 @@ from .events import (
     RestartSession,
 )
 from .limits import TOKENS_REMEMBERED
-from .resources import Call, Resource
+from .resources import Call, Conference, Resource
 from .world import World
 
+ANOTHER = "Create a new one, or ask whoever invited you for another link."
+"""What to do where a conference is over, for who has an access key and for a guest."""
 
-def join(world: World, conference: ConferenceMachine, request: JoinConference) -> Call:
+
+def join(world: World, conference: ConferenceMachine | Conference, request: JoinConference) -> Call:
     """The call of a page that joins, or of the seat that it comes back to. Raises `Refusal`."""
+    if not isinstance(conference, ConferenceMachine):
+        raise over(conference, ANOTHER)
     if not conference.takes_joiners:
-        raise over(conference.resource)
+        raise over(conference.resource, ANOTHER)
     if request.token in world.tokens_ended:
         raise WrongState("token_revoked", "This join token was taken back.")
     if not world.engine_ready:

@@ -338,7 +338,7 @@ class JoinToken(msgspec.Struct, frozen=True, kw_only=True):
     customer_id: str
     """Whose it is."""
     conference_id: str
-    """The only conference that it is good for. With the conference it ends."""
+    """The only conference that it is good for. Once that is over it lets nobody in any more."""
     name: str = ""
     """What the others see; empty: the page asks whoever joins."""
     role: TokenRole = TokenRole.PARTICIPANT

@@ -373,10 +373,7 @@ class Switch:
             case ProcessConferencecall():
                 return self._process(request)
             case JoinConference():
-                conference = self._conference(request.conference, request)
-                if not isinstance(conference, ConferenceMachine):
-                    raise over(conference)
-                return pages.join(self._world, conference, request)
+                return pages.join(self._world, self._conference(request.conference, request), request)
             case EndToken():
                 return pages.end_token(self._world, request)
             case PageRequest():
