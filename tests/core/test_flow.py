@@ -1,8 +1,10 @@
 """Actions and how one follows the other: voipbin-api.md 3.2 to 3.9, with its weak spots mended."""
 
+import msgspec
 import pytest
 from harness import FAREWELL, WELCOME, Bench, action, talk
 
+from plenary.api.examples import PIN
 from plenary.core import commands as c
 from plenary.core import events as e
 from plenary.core.actions import ACTIONS, check_actions
@@ -296,6 +298,23 @@ def test_a_key_ends_a_talk_that_wants_it(bench: Bench):
     bench.does(e.DigitPressed(call=call, digit="1"))
     assert bench.all(c.StopPlay, call=call)
     assert bench.spoken() == ["press", "one"]
+
+
+def test_a_pin_typed_over_its_prompt_counts_whole(bench: Bench):
+    """The example of the documentation: the first key ends the prompt, and is the first of the collection."""
+    bench.model.talks_forever = True
+    call = runs(bench, *msgspec.convert(PIN, list[Action]))
+    for key in "421":
+        bench.does(e.DigitPressed(call=call, digit=key))
+    assert bench[call].action.type == "beep"
+
+
+def test_a_collection_of_no_time_takes_only_the_key_pressed_just_before(bench: Bench):
+    call = runs(bench, action("sleep", duration=100), action("digits_receive"), talk("go on"))
+    bench.does(e.DigitPressed(call=call, digit="7"))
+    assert bench.spoken() == []
+    bench.passes(0.1)
+    assert (bench.spoken(), variables(bench, call)["voipbin.call.digits"]) == (["go on"], "7")
 
 
 def test_a_key_does_not_end_a_talk_that_does_not_want_it(bench: Bench):

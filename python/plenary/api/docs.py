@@ -141,7 +141,8 @@ def actions(version: str) -> bytes:
         *(_action(action) for action in found),
         '<h2 id="example">A PIN, for example</h2>',
         "<p>The caller has ten seconds for three keys; who knows them goes on to the room, everyone else is told good "
-        "bye.</p>",
+        "bye. Who knows it need not hear the prompt out: with <code>digits_handle</code> his first key ends it, and "
+        "counts.</p>",
         _code(json.dumps({"pre_actions": PIN}, indent=2)),
     ]
     nav = _nav_group("Actions", [(action.name, action.name) for action in found])

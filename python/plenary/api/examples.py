@@ -94,7 +94,7 @@ WITH_ALIAS: dict[str, Any] = {**CREATE_CONFERENCE, "settings": {"aliases": ["400
 
 _RIGHT, _WRONG = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
 PIN: list[dict[str, Any]] = [
-    {"type": "talk", "option": {"text": "Please enter your PIN.", "language": "en-US"}},
+    {"type": "talk", "option": {"text": "Please enter your PIN.", "language": "en-US", "digits_handle": "next"}},
     {"type": "digits_receive", "option": {"duration": 10_000, "length": 3}},
     {"type": "branch", "option": {"target_ids": {"421": _RIGHT}, "default_target_id": _WRONG}},
     {"id": _WRONG, "type": "talk", "option": {"text": "That was wrong. Good bye.", "language": "en-US"}},

@@ -127,7 +127,7 @@ class TalkOption(Option, frozen=True, kw_only=True):
     language: str = "en-US"
     """A BCP 47 tag."""
     digits_handle: Literal["", "next"] = ""
-    """`next`: any key ends it."""
+    """`next`: any key ends it, and counts for the `digits_receive` that comes next."""
 
     def check(self) -> None:
         if not self.text.strip():

@@ -33,7 +33,7 @@ class Sleep(Running, tag="sleep", kw_only=True):
 
 class DigitsReceiveOption(Option, frozen=True, kw_only=True):
     duration: int = 0
-    """Milliseconds, overall."""
+    """Milliseconds, overall. 0 waits for none: only a key that was pressed just before is taken."""
     length: int = 0
     """Ends when so many digits are there; 0: does not matter."""
     key: str = ""
