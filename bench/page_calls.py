@@ -21,6 +21,7 @@ from figures import Figure, middle
 from machine import CORES, GENERATOR_CORE, resident_mib
 from processes import ROOT, NotMeasured
 
+sys.path.insert(0, str(ROOT / "tests"))
 sys.path.insert(0, str(ROOT / "tests/e2e"))
 
 from browsers import Page, Wire
