@@ -34,6 +34,7 @@ export class Microphone {
     private starting: Promise<MediaStreamTrack | null | undefined> | null = null;
     /** Ends what is being started. */
     private wanted = new AbortController();
+    private looks = 0;
     private stopListening: (() => void) | null = null;
     private peaks: { readonly at_ms: number; readonly db: number }[] = [];
 
@@ -149,7 +150,10 @@ export class Microphone {
 
     private async look(): Promise<void> {
         if (!navigator.mediaDevices) return;
+        this.looks += 1;
+        const look = this.looks;
         const all = await navigator.mediaDevices.enumerateDevices();
+        if (look !== this.looks) return; // what was there before the last change
         const inputs = all.filter((device) => device.kind === "audioinput");
         // Before it is allowed, they have no deviceId.
         this.devices.value = inputs.filter((device) => device.deviceId !== "");
