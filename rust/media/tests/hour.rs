@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use plenary_codec::{Codec, OpusSettings};
 use plenary_media::engine::{PHASES, SUB_TICK};
-use plenary_media::messages::LegStats;
 use simulation::{Phone, Simulation, pt, with_everything};
 
 /// What waits in a jitter buffer at most, and what a packet of its own adds.
@@ -164,12 +163,6 @@ impl Network {
     }
 }
 
-fn stats(room: &Simulation, name: &str) -> LegStats {
-    let mut all = room.engine.stats().into_iter();
-    let found = all.find(|stats| stats.leg.as_str() == name);
-    found.expect("a leg")
-}
-
 /// Lets time go on for a minute.
 fn minute(room: &mut Simulation, networks: &mut [Network]) {
     let end = room.now + Duration::from_secs(60);
@@ -237,7 +230,7 @@ fn last(minutes: u64) {
         assert!(grown < may, "{grown} bytes more after {n} minutes");
     }
     for network in &networks {
-        let stats = stats(&room, network.name);
+        let stats = room.stats(network.name);
         let sent = network.count as f64;
         let came = stats.packets_received as f64 / sent;
         assert!(came > 0.3, "{}: {came} of its packets came", network.name);

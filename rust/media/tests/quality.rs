@@ -5,7 +5,6 @@ mod simulation;
 
 use plenary_codec::Rate;
 use plenary_media::engine::RecordingOf;
-use plenary_media::messages::LegStats;
 use plenary_media::recorder::RecordingLimits;
 use plenary_media::rtp::SeqNo;
 use plenary_media::rtp::packet::parse;
@@ -13,12 +12,6 @@ use simulation::{AMPLITUDE, Simulation, id, level, steepest};
 
 const ANN: f64 = 450.0;
 const BOB: f64 = 650.0;
-
-fn stats(room: &Simulation) -> LegStats {
-    let mut all = room.engine.stats().into_iter();
-    let found = all.find(|stats| stats.leg == id("ann"));
-    found.expect("a leg")
-}
 
 /// A report of ann's phone on what it hears: of each 256 packets, so many were lost.
 fn report(room: &mut Simulation, fraction_lost: u8) {
@@ -53,15 +46,15 @@ fn call() -> Simulation {
 #[test]
 fn what_is_lost_from_a_peer_and_to_it_are_told_apart() {
     let mut room = call();
-    assert_eq!(stats(&room).loss_percent, None);
+    assert_eq!(room.stats("ann").loss_percent, None);
     talk(&mut room, 500, |n| n % 10 != 3);
     // A phone that reports nothing: what it sends is counted all the same.
-    let told = stats(&room);
+    let told = room.stats("ann");
     assert!((8.0..12.0).contains(&told.loss_percent.expect("counted")));
     assert_eq!(told.loss_out_percent, None);
     report(&mut room, 64);
     talk(&mut room, 1_500, |_| true);
-    let told = stats(&room);
+    let told = room.stats("ann");
     assert!(told.loss_percent.expect("counted") < 0.1);
     assert_eq!(told.loss_out_percent, Some(25.0));
 }
@@ -80,7 +73,7 @@ fn what_only_comes_late_or_twice_or_not_at_all_for_a_while_is_not_lost() {
             room.engine.receive(key, packet, address, room.now);
         }
         room.run_ms(if n == 200 { 30_000 } else { 40 });
-        assert!(stats(&room).loss_percent.unwrap_or(0.0) < 1.0, "{n}");
+        assert!(room.stats("ann").loss_percent.unwrap_or(0.0) < 1.0, "{n}");
     }
 }
 
@@ -98,7 +91,7 @@ fn the_jitter_buffers_delay_is_what_packets_wait_in_it_whenever_one_asks() {
         for _ in 0..2 {
             room.run_ms(20);
             if n >= 250 {
-                told.push(stats(&room).buffer_ms.expect("she is heard"));
+                told.push(room.stats("ann").buffer_ms.expect("she is heard"));
             }
         }
     }

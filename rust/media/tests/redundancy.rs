@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use plenary_codec::{Codec, OpusSettings};
 use plenary_media::engine::{PHASES, SUB_TICK};
-use plenary_media::messages::LegStats;
 use simulation::{AMPLITUDE, Phone, Simulation, level, steepest, with_everything};
 
 const HZ: f64 = 440.0;
@@ -41,12 +40,6 @@ fn run(
     }
 }
 
-fn stats(room: &Simulation) -> LegStats {
-    let mut all = room.engine.stats().into_iter();
-    let found = all.find(|stats| stats.leg.as_str() == "ann");
-    found.expect("a leg")
-}
-
 #[test]
 fn what_is_lost_is_heard_from_the_next_packet() {
     let mut room = room();
@@ -66,11 +59,11 @@ fn what_is_lost_is_heard_from_the_next_packet() {
     };
     // Until what is one packet late is late for nobody.
     run(&mut room, 400, &mut second);
-    let lost = stats(&room);
+    let lost = room.stats("ann");
     room.heard("bob");
     run(&mut room, 150, &mut second);
     let heard = room.heard("bob");
-    let now = stats(&room);
+    let now = room.stats("ann");
     assert!(now.lost >= lost.lost + 40);
     assert_eq!(now.concealed_ms, lost.concealed_ms);
     assert!((780..=880).contains(&(now.fec_ms - lost.fec_ms)), "{now:?}");
@@ -97,7 +90,7 @@ fn a_packet_that_is_only_overtaken_counts_as_come() {
             _ => [Some(packet), held.take()].into_iter().flatten().collect(),
         }
     });
-    let stats = stats(&room);
+    let stats = room.stats("ann");
     assert_eq!((stats.fec_ms, stats.lost, stats.malformed), (0, 0, 0));
     assert!(stats.reordered > 90);
 }
@@ -117,7 +110,7 @@ fn redundancy_of_another_codec_is_not_taken_for_sound() {
             vec![packet]
         }
     });
-    let stats = stats(&room);
+    let stats = room.stats("ann");
     assert_eq!((stats.fec_ms, stats.malformed), (0, 0));
     assert!(
         stats.concealed_ms > 0 && stats.codec.as_deref() == Some("opus"),
@@ -142,7 +135,7 @@ fn comfort_noise_is_silence_and_no_loss() {
         vec![]
     });
     assert_eq!(room.heard("bob").iter().map(|it| it.abs()).max(), Some(0));
-    let stats = stats(&room);
+    let stats = room.stats("ann");
     assert_eq!((stats.concealed_ms, stats.starved, stats.lost), (0, 0, 0));
     assert_eq!(stats.packets_received, 159);
     assert!(stats.level_dbfs < -60.0);
@@ -159,7 +152,7 @@ fn a_packet_that_would_be_of_several_codecs_is_of_its_last() {
         let red = [&heads[..], &[0], &[0; 80], &payload].concat();
         vec![ann.rtp(simulation::RED, timestamp, &red)]
     });
-    let stats = stats(&room);
+    let stats = room.stats("ann");
     assert_eq!((stats.concealed_ms, stats.malformed, stats.lost), (0, 0, 0));
     assert_eq!(stats.heard_codec.as_deref(), Some("PCMU"));
     let heard = room.heard("bob");
@@ -177,7 +170,7 @@ fn comfort_noise_of_another_time_deafens_nobody() {
         }
         packets
     });
-    let stats = stats(&room);
+    let stats = room.stats("ann");
     assert_eq!((stats.concealed_ms, stats.starved, stats.late), (0, 0, 0));
     let heard = room.heard("bob");
     assert!((level(&heard[heard.len() / 2..], HZ) - AMPLITUDE).abs() < 0.03 * AMPLITUDE);
@@ -188,7 +181,7 @@ fn comfort_noise_of_another_time_deafens_nobody() {
 fn figures_are_of_the_codec_that_comes() {
     let mut room = room();
     run(&mut room, 1, |_, _| vec![]);
-    let silent = stats(&room);
+    let silent = room.stats("ann");
     assert_eq!(
         (silent.buffer_ms, silent.tick_wait_ms, silent.heard_codec),
         (None, None, None)
@@ -201,7 +194,7 @@ fn figures_are_of_the_codec_that_comes() {
         room.engine.receive(key, &packet, address, room.now + late);
         room.run(SUB_TICK * PHASES as u32);
     }
-    let stats = stats(&room);
+    let stats = room.stats("ann");
     assert_eq!(
         (stats.codec.as_deref(), stats.heard_codec.as_deref()),
         (Some("opus"), Some("PCMU"))

@@ -9,7 +9,7 @@ use plenary_codec::{Codec, Decoder, Encoder, MAX_PAYLOAD, OpusSettings, Rate};
 use plenary_media::engine::{Config, Engine, Entrance, PHASES, SUB_TICK};
 use plenary_media::leg::{Entropy, InactivityLimits};
 use plenary_media::legs::LegKey;
-use plenary_media::messages::{Command, Event, Id, LegTerms};
+use plenary_media::messages::{Command, Event, Id, LegStats, LegTerms};
 use plenary_media::output::Port;
 use plenary_media::recorder::Recorded;
 use plenary_media::rtp::packet;
@@ -381,6 +381,12 @@ impl Simulation {
                 }
             }
         }
+    }
+
+    pub fn stats(&self, name: &str) -> LegStats {
+        let mut all = self.engine.stats().into_iter();
+        let found = all.find(|stats| stats.leg == id(name));
+        found.expect("a leg")
     }
 
     /// Samples recorded so far.
